@@ -1,0 +1,161 @@
+//! The library's one error type, its variants by what the user can mend.
+
+use std::path::PathBuf;
+
+/// What can go wrong in the library.
+///
+/// Messages are lowercase, without a full stop, and name what was expected and what was found. A cause that another
+/// error carries is its [`source`](std::error::Error::source), not repeated in the message.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A file could not be opened or read.
+    #[error("cannot read `{path}`")]
+    ReadFile {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+
+    /// The bytes begin like none of the checkpoint formats.
+    #[error("not a checkpoint: expected safetensors or a PyTorch .pth file, found {found}")]
+    UnknownFormat {
+        /// What the bytes look like.
+        found: String,
+    },
+
+    /// The bytes begin like a checkpoint but break the rules of the format.
+    #[error("damaged {format} file: {reason}")]
+    Malformed {
+        /// The format that was being read.
+        format: &'static str,
+        /// What was wrong, where.
+        reason: String,
+    },
+
+    /// A pickle names something that is neither a tensor nor plain data. Nothing was called.
+    #[error("refused: the pickle asks for `{global}`, and only tensors and plain data are read from checkpoints")]
+    ForbiddenGlobal {
+        /// `module.name`, as the pickle gives it.
+        global: String,
+    },
+
+    /// The file uses a feature that this program does not read.
+    #[error("{what} is not supported; {remedy}")]
+    Unsupported {
+        /// The feature.
+        what: String,
+        /// What can be done instead.
+        remedy: &'static str,
+    },
+
+    /// Two tensors of one checkpoint have the same name.
+    #[error("tensor `{name}` stands twice in the checkpoint")]
+    DuplicateTensor {
+        /// The name.
+        name: String,
+    },
+
+    /// The network needs a tensor that the checkpoint lacks.
+    #[error("tensor `{name}` of shape {expected:?} is missing in the checkpoint")]
+    MissingTensor {
+        /// The canonical name.
+        name: String,
+        /// The shape that the network needs.
+        expected: Vec<i64>,
+    },
+
+    /// The checkpoint holds tensors that the network has no place for.
+    #[error("the checkpoint holds {} that this network has no place for: {}", tensors(names.len()), some(names))]
+    UnexpectedTensors {
+        /// All of their names, sorted.
+        names: Vec<String>,
+    },
+
+    /// A tensor has another shape than the network needs.
+    #[error("tensor `{name}` has shape {found:?}, expected {expected:?}")]
+    TensorShape {
+        /// The canonical name.
+        name: String,
+        /// The shape that the network needs.
+        expected: Vec<i64>,
+        /// The shape in the checkpoint.
+        found: Vec<i64>,
+    },
+
+    /// No model family recognises the checkpoint's tensors.
+    #[error("the checkpoint belongs to no known model family: {reason}; known are {known}")]
+    UnknownFamily {
+        /// What was looked for and not found.
+        reason: String,
+        /// The names of the families.
+        known: String,
+    },
+
+    /// The checkpoint's own description of its network does not make sense.
+    #[error("the checkpoint's `{key}` metadata is unusable: {reason}")]
+    Metadata {
+        /// The key in the file's metadata.
+        key: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+
+    /// The device cannot be used.
+    #[error("device `{device}` cannot be used: {reason}")]
+    Device {
+        /// The device as the user named it.
+        device: String,
+        /// Why, and what there is.
+        reason: String,
+    },
+
+    /// The image cannot be given to the network.
+    #[error("cannot segment an image of {width}×{height} pixels: {reason}")]
+    Image {
+        /// Columns.
+        width: usize,
+        /// Rows.
+        height: usize,
+        /// Why not.
+        reason: String,
+    },
+
+    /// A class was asked for that the model does not know.
+    #[error("unknown class `{name}`{}; this model knows {known}", suggestion.as_ref().map(|s| format!(", did you mean `{s}`?")).unwrap_or_default())]
+    UnknownClass {
+        /// The name that was asked for.
+        name: String,
+        /// The closest name that the model knows.
+        suggestion: Option<String>,
+        /// All names, comma-separated.
+        known: String,
+    },
+
+    /// libtorch reported an error.
+    #[error("libtorch failed while {doing}")]
+    Torch {
+        /// What was being done.
+        doing: &'static str,
+        /// libtorch's own words.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+/// The library's result.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+fn tensors(count: usize) -> String {
+    if count == 1 { "a tensor".to_owned() } else { format!("{count} tensors") }
+}
+
+/// The first few names: enough to see the pattern, short enough for one line.
+fn some(names: &[String]) -> String {
+    const SHOWN: usize = 3;
+    let mut text = names.iter().take(SHOWN).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    if names.len() > SHOWN {
+        text += &format!(" and {} more", names.len() - SHOWN);
+    }
+    text
+}
