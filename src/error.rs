@@ -18,6 +18,15 @@ pub enum Error {
         source: std::io::Error,
     },
 
+    /// A file could not be written.
+    #[error("cannot write `{path}`")]
+    WriteFile {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+
     /// The bytes begin like none of the checkpoint formats.
     #[error("not a checkpoint: expected safetensors or a PyTorch .pth file, found {found}")]
     UnknownFormat {

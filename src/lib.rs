@@ -1,6 +1,8 @@
 //! Mask R-CNN through libtorch.
 #![deny(missing_docs)]
 
+#[allow(dead_code)] // until the model families read their weights with it
+mod checkpoint;
 mod detection;
 mod error;
 mod geometry;

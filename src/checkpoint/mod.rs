@@ -1,0 +1,139 @@
+//! From the bytes of a checkpoint to a [`StateDict`]: safetensors and both forms of PyTorch's `.pth`.
+//!
+//! Checkpoints come from strangers. Nothing in one is ever called, nothing is allocated because one says so, and a
+//! file that breaks the rules of its format is refused, whole. What the tensors mean, and which network they belong
+//! to, is not known here.
+
+mod bytes;
+mod dtype;
+mod pickle;
+pub(crate) mod safetensors;
+mod sniff;
+mod state_dict;
+#[cfg(test)]
+mod tests;
+mod torch;
+mod view;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+use self::bytes::Bytes;
+pub(crate) use self::state_dict::StateDict;
+use crate::error::{Error, Result};
+
+/// A checkpoint file.
+pub(crate) struct Checkpoint {
+    /// The format that its bytes have.
+    pub format: Format,
+    /// The `__metadata__` of a safetensors file; empty for the other formats, which have none.
+    pub metadata: BTreeMap<String, String>,
+    /// Its tensors.
+    pub tensors: StateDict,
+    bytes: Arc<Bytes>,
+}
+
+/// How a checkpoint is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// Hugging Face's safetensors.
+    Safetensors,
+    /// The zip archive that `torch.save` writes since PyTorch 1.6.
+    TorchZip,
+    /// The stream of pickles that `torch.save` wrote before, and still writes on request.
+    TorchLegacy,
+}
+
+impl Checkpoint {
+    /// Reads the checkpoint at `path`. The file is mapped, not read: it must not change while the checkpoint lives.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ReadFile`], and those of [`from_bytes`](Self::from_bytes).
+    pub fn open(path: &Path) -> Result<Self> {
+        let bytes = Bytes::map(path).map_err(|source| Error::ReadFile { path: path.to_owned(), source })?;
+        Self::read(bytes)
+    }
+
+    /// Reads a checkpoint that is part of the program.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`from_bytes`](Self::from_bytes).
+    pub fn from_static(bytes: &'static [u8]) -> Result<Self> {
+        Self::read(Bytes::Static(bytes))
+    }
+
+    /// Reads a checkpoint from memory.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnknownFormat`] for bytes that are no checkpoint, [`Error::Malformed`] for a damaged one,
+    /// [`Error::ForbiddenGlobal`] for one that would run code, [`Error::DuplicateTensor`], and [`Error::Unsupported`]
+    /// for what is not read.
+    pub fn from_bytes(bytes: Vec<u8>) -> Result<Self> {
+        Self::read(Bytes::Owned(bytes))
+    }
+
+    fn read(bytes: Bytes) -> Result<Self> {
+        let format = sniff::format(&bytes)?;
+        let (metadata, views) = match format {
+            Format::Safetensors => safetensors::read(&bytes)?,
+            Format::TorchZip => (BTreeMap::new(), torch::zip::read(&bytes)?),
+            Format::TorchLegacy => (BTreeMap::new(), torch::legacy::read(&bytes)?),
+        };
+        let bytes = Arc::new(bytes);
+        Ok(Self { format, metadata, tensors: StateDict::new(Arc::clone(&bytes), views), bytes })
+    }
+
+    /// The SHA-256 of the whole file, in lower-case hexadecimal digits. Reads all of it.
+    pub fn sha256(&self) -> String {
+        Sha256::digest(&**self.bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+impl Format {
+    /// The format's name, as errors give it.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Safetensors => "safetensors",
+            Self::TorchZip => "PyTorch (zip)",
+            Self::TorchLegacy => "PyTorch (legacy)",
+        }
+    }
+
+    /// The error for a file that breaks the rules of this format.
+    fn malformed(self, reason: impl Into<String>) -> Error {
+        Error::Malformed { format: self.name(), reason: reason.into() }
+    }
+
+    /// Refuses names that no network has and that would make a mess of error messages.
+    fn check_name(self, name: &str) -> Result<()> {
+        /// Real names stay below 200 bytes.
+        const LONGEST: usize = 1024;
+        if name.len() > LONGEST || name.contains(char::is_control) {
+            return Err(self.malformed(format!("`{}` is no name for a tensor", printable(name))));
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Foreign text as it may stand in an error message: on one line, without terminal codes, and not endless.
+fn printable(text: &str) -> String {
+    const LONGEST: usize = 120;
+    let mut shown: String = text.chars().take(LONGEST).flat_map(char::escape_debug).collect();
+    if text.chars().nth(LONGEST).is_some() {
+        shown.push('…');
+    }
+    shown
+}

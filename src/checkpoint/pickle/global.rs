@@ -1,0 +1,180 @@
+//! The classes and functions that a pickle may name, and nothing else.
+//!
+//! A name becomes a variant of [`Global`], never code. The list follows what `torch.save` writes for state dicts and
+//! what training scripts put beside them (PyTorch `torch/_weights_only_unpickler.py`, `_get_allowed_globals`).
+
+use crate::checkpoint::dtype::DType;
+use crate::checkpoint::printable;
+use crate::error::{Error, Result};
+
+/// A class or function that a pickle may name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::checkpoint) enum Global {
+    /// `collections.OrderedDict`.
+    OrderedDict,
+    /// `torch.Size`, a tuple.
+    Size,
+    /// `torch.Tensor`, as the type of a tensor with attributes.
+    Tensor,
+    /// `torch.nn.Parameter`, or one of the functions that rebuild it from a tensor.
+    Parameter,
+    /// `torch._utils._rebuild_tensor` and `_rebuild_tensor_v2`, which differ in what follows the strides.
+    RebuildTensor,
+    /// `torch._utils._rebuild_tensor_v3`: the element type is an argument, the storage has none.
+    RebuildTensorV3,
+    /// `torch._tensor._rebuild_from_type_v2`: another rebuild function, its arguments, and attributes.
+    RebuildFromType,
+    /// The class of a storage of such elements. `torch.UntypedStorage` counts as bytes, as in PyTorch.
+    Storage(DType),
+    /// `torch.float32` and its like.
+    DType(DType),
+    /// The constructor of plain data of this kind.
+    Plain(&'static str),
+}
+
+impl Global {
+    /// What `module.name` stands for.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsupported`] for kinds of tensors that are not read, [`Error::ForbiddenGlobal`] for everything else.
+    pub(super) fn resolve(module: &str, name: &str) -> Result<Self> {
+        let global = match (module, name) {
+            ("collections", "OrderedDict") => Self::OrderedDict,
+            ("collections", "Counter") => Self::Plain("a Counter"), // milestones of a MultiStepLR
+            ("torch", "Size") => Self::Size,
+            ("torch", "Tensor") => Self::Tensor,
+            ("torch", "device") => Self::Plain("a device"),
+            ("torch.nn.parameter", "Parameter") => Self::Parameter,
+            ("torch._utils", "_rebuild_parameter" | "_rebuild_parameter_with_state") => Self::Parameter,
+            ("torch._utils", "_rebuild_tensor" | "_rebuild_tensor_v2") => Self::RebuildTensor,
+            ("torch._utils", "_rebuild_tensor_v3") => Self::RebuildTensorV3,
+            ("torch._tensor" | "torch.tensor", "_rebuild_from_type_v2") => Self::RebuildFromType,
+            // Python 2's name of the module, which protocol 2 writes under Python 3 as well, and Python 3's.
+            ("__builtin__" | "builtins", "set" | "frozenset") => Self::Plain("a set"),
+            ("__builtin__" | "builtins", "bytearray") => Self::Plain("bytes"),
+            ("__builtin__" | "builtins", "complex") => Self::Plain("a complex number"),
+            ("_codecs", "encode") => Self::Plain("bytes"), // how protocol 2 writes bytes
+            ("torch._utils", _) if name.starts_with("_rebuild_") => return Err(unsupported_tensor(rebuilt(name))),
+            // The module says where the tensor was when it was saved.
+            ("torch" | "torch.cuda" | "torch.storage", _) if name.ends_with("Storage") => {
+                return storage(name).map(Self::Storage);
+            }
+            ("torch", _) => match dtype(name)? {
+                Some(dtype) => Self::DType(dtype),
+                None => return Err(forbidden(module, name)),
+            },
+            _ => return Err(forbidden(module, name)),
+        };
+        Ok(global)
+    }
+}
+
+fn forbidden(module: &str, name: &str) -> Error {
+    Error::ForbiddenGlobal { global: printable(&format!("{module}.{name}")) }
+}
+
+fn unsupported_tensor(what: String) -> Error {
+    Error::Unsupported { what, remedy: "save the tensors dense and on the CPU, in float32, float16 or bfloat16" }
+}
+
+/// The kind of tensor that another function of `torch._utils` rebuilds.
+fn rebuilt(function: &str) -> String {
+    match function {
+        "_rebuild_qtensor" => "a quantised tensor".to_owned(),
+        "_rebuild_sparse_tensor" | "_rebuild_sparse_csr_tensor" => "a sparse tensor".to_owned(),
+        "_rebuild_nested_tensor" => "a nested tensor".to_owned(),
+        "_rebuild_meta_tensor_no_storage" => "a tensor without data (device `meta`)".to_owned(),
+        _ => format!("a tensor that needs `torch._utils.{}`", printable(function)),
+    }
+}
+
+fn storage(class: &str) -> Result<DType> {
+    Ok(match class {
+        "DoubleStorage" => DType::F64,
+        "FloatStorage" => DType::F32,
+        "HalfStorage" => DType::F16,
+        "BFloat16Storage" => DType::BF16,
+        "LongStorage" => DType::I64,
+        "IntStorage" => DType::I32,
+        "ShortStorage" => DType::I16,
+        "CharStorage" => DType::I8,
+        "ByteStorage" | "UntypedStorage" => DType::U8,
+        "BoolStorage" => DType::Bool,
+        _ => return Err(unsupported_tensor(format!("a tensor in a `torch.{}`", printable(class)))),
+    })
+}
+
+fn dtype(name: &str) -> Result<Option<DType>> {
+    Ok(Some(match name {
+        "float64" => DType::F64,
+        "float32" => DType::F32,
+        "float16" => DType::F16,
+        "bfloat16" => DType::BF16,
+        "int64" => DType::I64,
+        "int32" => DType::I32,
+        "int16" => DType::I16,
+        "int8" => DType::I8,
+        "uint64" => DType::U64,
+        "uint32" => DType::U32,
+        "uint16" => DType::U16,
+        "uint8" => DType::U8,
+        "bool" => DType::Bool,
+        _ => {
+            const UNREAD: [&str; 6] = ["float8_", "float4_", "complex", "qint", "quint", "bits"];
+            if UNREAD.iter().any(|kind| name.starts_with(kind)) {
+                return Err(unsupported_tensor(format!("a tensor of `torch.{}`", printable(name))));
+            }
+            return Ok(None);
+        }
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_listed_globals_resolve() {
+        assert_eq!(Global::resolve("torch", "HalfStorage").unwrap(), Global::Storage(DType::F16));
+        assert_eq!(Global::resolve("torch.cuda", "FloatStorage").unwrap(), Global::Storage(DType::F32));
+        assert_eq!(Global::resolve("torch", "bfloat16").unwrap(), Global::DType(DType::BF16));
+        for (module, name) in [
+            ("os", "system"),
+            ("posix", "system"),
+            ("builtins", "eval"),
+            ("__builtin__", "getattr"),
+            ("torch", "load"),
+            ("torch.storage", "_load_from_bytes"),
+            ("torch.hub", "load"),
+            ("collections", "OrderedDict.update"),
+            ("numpy.core.multiarray", "scalar"),
+            ("argparse", "Namespace"),
+            ("torchvision.models.detection.mask_rcnn", "MaskRCNN"),
+            ("", ""),
+        ] {
+            let error = Global::resolve(module, name).unwrap_err();
+            assert!(matches!(error, Error::ForbiddenGlobal { global } if global == format!("{module}.{name}")));
+        }
+    }
+
+    #[test]
+    fn tensors_that_are_not_read_are_named() {
+        for (module, name, expected) in [
+            ("torch._utils", "_rebuild_qtensor", "a quantised tensor is not supported"),
+            ("torch._utils", "_rebuild_sparse_tensor", "a sparse tensor is not supported"),
+            ("torch", "ComplexFloatStorage", "a tensor in a `torch.ComplexFloatStorage` is not supported"),
+            ("torch", "QInt8Storage", "a tensor in a `torch.QInt8Storage` is not supported"),
+            ("torch", "float8_e4m3fn", "a tensor of `torch.float8_e4m3fn` is not supported"),
+        ] {
+            let error = Global::resolve(module, name).unwrap_err().to_string();
+            assert!(error.starts_with(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_refused_name_cannot_mess_up_the_terminal() {
+        let error = Global::resolve("os\x1b[2J", &"x".repeat(5000)).unwrap_err().to_string();
+        assert!(!error.contains('\x1b') && error.len() < 300, "{error}");
+    }
+}

@@ -1,0 +1,591 @@
+//! A restricted unpickler: Python's pickle machine, built to make tensors and plain data and nothing else.
+//!
+//! A pickle is a program for a stack machine, and in Python it may call anything. This machine has no calls: a name
+//! becomes one of a few [`Global`]s or an error, and what is done with a global is written out here. Its work, and
+//! the memory it takes, are bounded by a budget. CPython `Lib/pickle.py`, `_Unpickler`, is the reference for the
+//! opcodes; text opcodes of protocols 0 and 1 are refused, `torch.save` never wrote them.
+
+mod global;
+mod opcode;
+mod value;
+
+use std::collections::HashMap;
+
+use self::global::Global;
+use self::opcode as op;
+pub(super) use self::value::{Pickle, StorageRef, TensorRef, Value, ValueId};
+use super::Format;
+use super::dtype::DType;
+use super::printable;
+use super::view::MAX_AXES;
+use crate::error::{Error, Result};
+
+/// Steps before a pickle is given up: one an opcode, and one an item where items are copied. Every step makes at most
+/// a few dozen bytes. Empirical: a ResNet-101 with its optimizer's state needs about 60 000.
+const BUDGET: usize = 1 << 20;
+
+/// The longest `module` or `name` that is looked at; real ones stay below 60.
+const LONGEST_GLOBAL: usize = 512;
+
+/// The most arguments that any of the listed globals takes, with room.
+const MOST_ARGUMENTS: usize = 16;
+
+/// Runs the pickle that `input` begins with; what follows its STOP is left alone.
+///
+/// # Errors
+///
+/// [`Error::ForbiddenGlobal`] as soon as the pickle names anything unlisted, used or not; [`Error::Unsupported`];
+/// [`Error::Malformed`], of `format`, for everything that makes no sense.
+pub(super) fn load(input: &[u8], format: Format) -> Result<Pickle<'_>> {
+    let mut machine = Machine {
+        format,
+        input,
+        at: 0,
+        values: Vec::new(),
+        stack: Vec::new(),
+        marks: Vec::new(),
+        memo: HashMap::new(),
+        budget: BUDGET,
+    };
+    let root = machine.run()?;
+    Ok(Pickle { values: machine.values, root, len: machine.at })
+}
+
+struct Machine<'a> {
+    format: Format,
+    input: &'a [u8],
+    /// Position of the next byte.
+    at: usize,
+    values: Vec<Value<'a>>,
+    stack: Vec<ValueId>,
+    /// Heights of the stack at the marks that are open.
+    marks: Vec<usize>,
+    memo: HashMap<u32, ValueId>,
+    budget: usize,
+}
+
+impl<'a> Machine<'a> {
+    fn run(&mut self) -> Result<ValueId> {
+        loop {
+            self.spend(1)?;
+            match self.byte()? {
+                op::STOP => return self.pop(),
+                op::PROTO => {
+                    let protocol = self.byte()?;
+                    if !(2..=5).contains(&protocol) {
+                        return Err(self.malformed(format!("pickle protocol {protocol}, expected 2 to 5")));
+                    }
+                }
+                op::FRAME => drop(self.bytes(8)?), // the length of the next frame, of use to those who read streams
+
+                op::NONE => self.push(Value::None),
+                op::NEWTRUE => self.push(Value::Bool(true)),
+                op::NEWFALSE => self.push(Value::Bool(false)),
+                op::BININT => {
+                    let value = i32::from_le_bytes(self.array()?);
+                    self.push(Value::Int(value.into()));
+                }
+                op::BININT1 => {
+                    let value = self.byte()?;
+                    self.push(Value::Int(value.into()));
+                }
+                op::BININT2 => {
+                    let value = u16::from_le_bytes(self.array()?);
+                    self.push(Value::Int(value.into()));
+                }
+                op::LONG1 => {
+                    let len = self.byte()?;
+                    self.push_long(len.into())?;
+                }
+                op::LONG4 => {
+                    let len = self.len4()?;
+                    self.push_long(len)?;
+                }
+                op::BINFLOAT => {
+                    self.bytes(8)?;
+                    self.push(Value::Plain("a float"));
+                }
+
+                op::SHORT_BINUNICODE => {
+                    let len = self.byte()?;
+                    self.push_text(len.into())?;
+                }
+                op::BINUNICODE => {
+                    let len = self.len4()?;
+                    self.push_text(len)?;
+                }
+                op::BINUNICODE8 => {
+                    let len = self.len8()?;
+                    self.push_text(len)?;
+                }
+                op::SHORT_BINSTRING => {
+                    let len = self.byte()?;
+                    self.push_string(len.into())?;
+                }
+                op::BINSTRING => {
+                    let len = self.len4()?;
+                    self.push_string(len)?;
+                }
+                op::SHORT_BINBYTES => {
+                    let len = self.byte()?;
+                    self.push_bytes(len.into())?;
+                }
+                op::BINBYTES => {
+                    let len = self.len4()?;
+                    self.push_bytes(len)?;
+                }
+                op::BINBYTES8 | op::BYTEARRAY8 => {
+                    let len = self.len8()?;
+                    self.push_bytes(len)?;
+                }
+
+                op::EMPTY_TUPLE => self.push(Value::Tuple(Vec::new())),
+                op::TUPLE1 => self.push_tuple(1)?,
+                op::TUPLE2 => self.push_tuple(2)?,
+                op::TUPLE3 => self.push_tuple(3)?,
+                op::TUPLE => {
+                    let items = self.pop_to_mark()?;
+                    self.push(Value::Tuple(items));
+                }
+                op::EMPTY_LIST => self.push(Value::List(Vec::new())),
+                op::LIST => {
+                    let items = self.pop_to_mark()?;
+                    self.push(Value::List(items));
+                }
+                op::APPEND => {
+                    let item = self.pop()?;
+                    self.extend_list(vec![item])?;
+                }
+                op::APPENDS => {
+                    let items = self.pop_to_mark()?;
+                    self.extend_list(items)?;
+                }
+                op::EMPTY_DICT => self.push(Value::Dict(Vec::new())),
+                op::DICT => {
+                    let items = self.pop_to_mark()?;
+                    self.push(Value::Dict(Vec::new()));
+                    self.extend_dict(items)?;
+                }
+                op::SETITEM => {
+                    let (value, key) = (self.pop()?, self.pop()?);
+                    self.extend_dict(vec![key, value])?;
+                }
+                op::SETITEMS => {
+                    let items = self.pop_to_mark()?;
+                    self.extend_dict(items)?;
+                }
+                op::EMPTY_SET => self.push(Value::Plain("a set")),
+                op::ADDITEMS => {
+                    self.pop_to_mark()?;
+                    let set = self.top()?;
+                    if !matches!(self.get(set), Value::Plain("a set")) {
+                        return Err(self.malformed(format!("adds items to {}", self.get(set).kind())));
+                    }
+                }
+                op::FROZENSET => {
+                    self.pop_to_mark()?;
+                    self.push(Value::Plain("a set"));
+                }
+
+                op::MARK => self.marks.push(self.stack.len()),
+                op::POP => match self.stack.len() > self.floor() {
+                    true => drop(self.pop()?),
+                    false => drop(self.pop_to_mark()?),
+                },
+                op::POP_MARK => drop(self.pop_to_mark()?),
+                op::DUP => {
+                    let top = self.top()?;
+                    self.stack.push(top);
+                }
+                op::BINPUT => {
+                    let key = self.byte()?;
+                    self.memoize(key.into())?;
+                }
+                op::LONG_BINPUT => {
+                    let key = u32::from_le_bytes(self.array()?);
+                    self.memoize(key)?;
+                }
+                op::MEMOIZE => self.memoize(self.memo.len() as u32)?, // the budget keeps it far below 2³²
+                op::BINGET => {
+                    let key = self.byte()?;
+                    self.recall(key.into())?;
+                }
+                op::LONG_BINGET => {
+                    let key = u32::from_le_bytes(self.array()?);
+                    self.recall(key)?;
+                }
+
+                op::GLOBAL => {
+                    let (module, name) = (self.line()?, self.line()?);
+                    self.push(Value::Global(Global::resolve(module, name)?));
+                }
+                op::STACK_GLOBAL => {
+                    let (name, module) = (self.pop()?, self.pop()?);
+                    let (&Value::Str(module), &Value::Str(name)) = (self.get(module), self.get(name)) else {
+                        return Err(self.malformed("names a global by something else than two strings"));
+                    };
+                    self.push(Value::Global(Global::resolve(module, name)?));
+                }
+                op::REDUCE | op::NEWOBJ => {
+                    let (arguments, global) = (self.pop()?, self.pop()?);
+                    self.push_made(global, arguments)?;
+                }
+                op::NEWOBJ_EX => {
+                    let (keywords, arguments, global) = (self.pop()?, self.pop()?, self.pop()?);
+                    if !matches!(self.get(keywords), Value::Dict(entries) if entries.is_empty()) {
+                        return Err(self.malformed("passes keyword arguments"));
+                    }
+                    self.push_made(global, arguments)?;
+                }
+                // Attributes of an object. Only dicts may have some (a module's state dict has `_metadata`), and
+                // they say nothing about the tensors.
+                op::BUILD => {
+                    let (_attributes, object) = (self.pop()?, self.top()?);
+                    if !matches!(self.get(object), Value::Dict(_)) {
+                        return Err(self.malformed(format!("sets attributes of {}", self.get(object).kind())));
+                    }
+                }
+                op::BINPERSID => {
+                    let id = self.pop()?;
+                    let storage = self.storage(id)?;
+                    self.push(Value::Storage(storage));
+                }
+                // Objects of protocols 0 and 1. No listed global is written so, but the name is worth reporting.
+                op::INST => {
+                    let (module, name) = (self.line()?, self.line()?);
+                    Global::resolve(module, name)?;
+                    return Err(self.malformed(format!("makes a `{}` by INST", printable(name))));
+                }
+                op::OBJ => return Err(self.malformed("makes an object by OBJ")),
+                // Globals by numbers that are agreed on elsewhere, so their names are not even known.
+                op::EXT1 => {
+                    let code = self.byte()?;
+                    return Err(extension(code.into()));
+                }
+                op::EXT2 => {
+                    let code = u16::from_le_bytes(self.array()?);
+                    return Err(extension(code.into()));
+                }
+                op::EXT4 => {
+                    let code = u32::from_le_bytes(self.array()?);
+                    return Err(extension(code));
+                }
+                opcode => return Err(self.malformed(format!("opcode 0x{opcode:02x}"))),
+            }
+        }
+    }
+
+    fn malformed(&self, what: impl std::fmt::Display) -> Error {
+        self.format.malformed(format!("{what}, before byte {} of the pickle", self.at))
+    }
+
+    /// Pays for work that is about to be done.
+    fn spend(&mut self, steps: usize) -> Result<()> {
+        match self.budget.checked_sub(steps) {
+            Some(rest) => self.budget = rest,
+            None => return Err(self.malformed(format!("more than {BUDGET} steps"))),
+        }
+        Ok(())
+    }
+
+    fn bytes(&mut self, len: usize) -> Result<&'a [u8]> {
+        let bytes = self.input[self.at..].get(..len);
+        let bytes = bytes.ok_or_else(|| self.malformed(format!("{len} bytes are missing at the end")))?;
+        self.at += len;
+        Ok(bytes)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
+        Ok(*self.bytes(N)?.as_array().expect("as long as asked for"))
+    }
+
+    fn byte(&mut self) -> Result<u8> {
+        Ok(self.array::<1>()?[0])
+    }
+
+    fn len4(&mut self) -> Result<usize> {
+        // Signed for some opcodes, unsigned for others; no real length comes near the difference.
+        Ok(u32::from_le_bytes(self.array()?) as usize)
+    }
+
+    fn len8(&mut self) -> Result<usize> {
+        let len = u64::from_le_bytes(self.array()?);
+        usize::try_from(len).map_err(|_| self.malformed(format!("a length of {len}")))
+    }
+
+    /// Text up to the end of the line.
+    fn line(&mut self) -> Result<&'a str> {
+        let rest = &self.input[self.at..];
+        let end = rest.iter().take(LONGEST_GLOBAL).position(|&byte| byte == b'\n');
+        let line = end.and_then(|end| std::str::from_utf8(&rest[..end]).ok());
+        let line = line.ok_or_else(|| self.malformed("an unreadable name"))?;
+        self.at += line.len() + 1;
+        Ok(line)
+    }
+
+    fn add(&mut self, value: Value<'a>) -> ValueId {
+        let id = ValueId(self.values.len() as u32); // the budget keeps it far below 2³²
+        self.values.push(value);
+        id
+    }
+
+    fn push(&mut self, value: Value<'a>) {
+        let id = self.add(value);
+        self.stack.push(id);
+    }
+
+    /// Pushes an integer of `len` bytes, two's complement, little-endian.
+    fn push_long(&mut self, len: usize) -> Result<()> {
+        let bytes = self.bytes(len)?;
+        let value = if len <= 8 {
+            let sign = bytes.last().is_some_and(|&last| last >= 0x80);
+            let mut padded = [if sign { 0xff } else { 0 }; 8];
+            padded[..len].copy_from_slice(bytes);
+            Value::Int(i64::from_le_bytes(padded))
+        } else {
+            Value::Long(bytes)
+        };
+        self.push(value);
+        Ok(())
+    }
+
+    fn push_text(&mut self, len: usize) -> Result<()> {
+        let bytes = self.bytes(len)?;
+        let text = std::str::from_utf8(bytes).map_err(|_| self.malformed("text that is not UTF-8"))?;
+        self.push(Value::Str(text));
+        Ok(())
+    }
+
+    /// A string of Python 2, which may be text or bytes.
+    fn push_string(&mut self, len: usize) -> Result<()> {
+        let bytes = self.bytes(len)?;
+        self.push(std::str::from_utf8(bytes).map_or(Value::Plain("bytes"), Value::Str));
+        Ok(())
+    }
+
+    fn push_bytes(&mut self, len: usize) -> Result<()> {
+        self.bytes(len)?;
+        self.push(Value::Plain("bytes"));
+        Ok(())
+    }
+
+    fn push_tuple(&mut self, len: usize) -> Result<()> {
+        let start = self.stack.len().checked_sub(len).filter(|&start| start >= self.floor());
+        let start = start.ok_or_else(|| self.malformed("a tuple of more items than there are"))?;
+        let items = self.stack.split_off(start);
+        self.push(Value::Tuple(items));
+        Ok(())
+    }
+
+    /// The height below which the stack is out of reach until the mark is taken away.
+    fn floor(&self) -> usize {
+        self.marks.last().copied().unwrap_or(0)
+    }
+
+    fn top(&self) -> Result<ValueId> {
+        match self.stack.last() {
+            Some(&id) if self.stack.len() > self.floor() => Ok(id),
+            _ => Err(self.malformed("nothing is left on the stack")),
+        }
+    }
+
+    fn pop(&mut self) -> Result<ValueId> {
+        let id = self.top()?;
+        self.stack.pop();
+        Ok(id)
+    }
+
+    fn pop_to_mark(&mut self) -> Result<Vec<ValueId>> {
+        let mark = self.marks.pop().ok_or_else(|| self.malformed("no mark on the stack"))?;
+        Ok(self.stack.split_off(mark))
+    }
+
+    fn get(&self, id: ValueId) -> &Value<'a> {
+        &self.values[id.0 as usize]
+    }
+
+    fn memoize(&mut self, key: u32) -> Result<()> {
+        let top = self.top()?;
+        self.memo.insert(key, top);
+        Ok(())
+    }
+
+    fn recall(&mut self, key: u32) -> Result<()> {
+        let id = self.memo.get(&key).copied();
+        self.stack.push(id.ok_or_else(|| self.malformed(format!("nothing is memorised as {key}")))?);
+        Ok(())
+    }
+
+    /// Appends to the list on top of the stack.
+    fn extend_list(&mut self, items: Vec<ValueId>) -> Result<()> {
+        let list = self.top()?;
+        match &mut self.values[list.0 as usize] {
+            Value::List(list) => list.extend(items),
+            other => {
+                let kind = other.kind();
+                return Err(self.malformed(format!("appends to {kind}")));
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds alternating keys and values to the dict on top of the stack.
+    fn extend_dict(&mut self, items: Vec<ValueId>) -> Result<()> {
+        let (entries, []) = items.as_chunks::<2>() else {
+            return Err(self.malformed("a key without a value"));
+        };
+        let dict = self.top()?;
+        match &mut self.values[dict.0 as usize] {
+            Value::Dict(dict) => dict.extend(entries.iter().map(|&[key, value]| (key, value))),
+            other => {
+                let kind = other.kind();
+                return Err(self.malformed(format!("sets items of {kind}")));
+            }
+        }
+        Ok(())
+    }
+
+    /// The items of a tuple of at most `most` items.
+    fn tuple(&self, id: ValueId, most: usize) -> Option<Vec<ValueId>> {
+        match self.get(id) {
+            Value::Tuple(items) if items.len() <= most => Some(items.clone()),
+            _ => None,
+        }
+    }
+
+    fn int(&self, id: ValueId) -> Option<i64> {
+        match *self.get(id) {
+            Value::Int(value) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// Pushes what a global makes of its arguments.
+    fn push_made(&mut self, global: ValueId, arguments: ValueId) -> Result<()> {
+        let &Value::Global(global) = self.get(global) else {
+            return Err(self.malformed(format!("calls {}", self.get(global).kind())));
+        };
+        let Some(arguments) = self.tuple(arguments, MOST_ARGUMENTS) else {
+            return Err(self.malformed("a call without a tuple of arguments"));
+        };
+        let made = self.make(global, &arguments)?;
+        self.stack.push(made);
+        Ok(())
+    }
+
+    fn make(&mut self, global: Global, arguments: &[ValueId]) -> Result<ValueId> {
+        match (global, arguments) {
+            (Global::Plain(kind), _) => Ok(self.add(Value::Plain(kind))),
+            (Global::OrderedDict, []) => Ok(self.add(Value::Dict(Vec::new()))),
+            (Global::OrderedDict, &[pairs]) => self.ordered_dict(pairs),
+            (Global::Size, &[tuple]) if matches!(self.get(tuple), Value::Tuple(_)) => Ok(tuple),
+            (Global::Parameter, &[tensor, ..]) if matches!(self.get(tensor), Value::Tensor(_)) => Ok(tensor),
+            (Global::RebuildTensor, &[storage, offset, shape, strides, ref rest @ ..]) => {
+                // After v2's `requires_grad` and `backward_hooks`.
+                self.refuse_tensor_metadata(rest.get(2))?;
+                self.tensor(storage, offset, shape, strides, None)
+            }
+            (Global::RebuildTensorV3, &[storage, offset, shape, strides, _, _, dtype, ref rest @ ..]) => {
+                self.refuse_tensor_metadata(rest.first())?;
+                let &Value::Global(Global::DType(dtype)) = self.get(dtype) else {
+                    return Err(self.malformed("a tensor without an element type"));
+                };
+                self.tensor(storage, offset, shape, strides, Some(dtype))
+            }
+            (Global::RebuildFromType, &[function, class, arguments, ..]) => {
+                let &Value::Global(function @ (Global::RebuildTensor | Global::RebuildTensorV3 | Global::Parameter)) =
+                    self.get(function)
+                else {
+                    return Err(self.malformed("a tensor rebuilt by something else"));
+                };
+                if !matches!(self.get(class), Value::Global(Global::Tensor | Global::Parameter)) {
+                    return Err(self.malformed("a tensor of another class"));
+                }
+                let arguments = self.tuple(arguments, MOST_ARGUMENTS);
+                self.make(function, &arguments.ok_or_else(|| self.malformed("a tensor without arguments"))?)
+            }
+            _ => Err(self.malformed(format!("{} arguments of the wrong kind for {global:?}", arguments.len()))),
+        }
+    }
+
+    /// Python 2 writes an OrderedDict as its constructor's argument, a list of pairs.
+    fn ordered_dict(&mut self, pairs: ValueId) -> Result<ValueId> {
+        let (Value::List(pairs) | Value::Tuple(pairs)) = self.get(pairs) else {
+            return Err(self.malformed("an OrderedDict of something else than pairs"));
+        };
+        // The list may be shared, and is copied each time.
+        let len = pairs.len();
+        let entries = pairs.iter().take(self.budget).map(|&pair| match self.get(pair) {
+            Value::List(pair) | Value::Tuple(pair) => pair.as_array().map(|&[key, value]| (key, value)),
+            _ => None,
+        });
+        let entries = entries.collect::<Option<Vec<_>>>();
+        self.spend(len)?;
+        let entries = entries.ok_or_else(|| self.malformed("an OrderedDict of something else than pairs"))?;
+        Ok(self.add(Value::Dict(entries)))
+    }
+
+    /// Tensors may carry flags that change their values when they are looked at.
+    fn refuse_tensor_metadata(&self, metadata: Option<&ValueId>) -> Result<()> {
+        match metadata.map(|&id| self.get(id)) {
+            None | Some(Value::None) => Ok(()),
+            Some(Value::Dict(flags)) if flags.is_empty() => Ok(()),
+            Some(_) => Err(Error::Unsupported {
+                what: "a tensor that is yet to be conjugated or negated".to_owned(),
+                remedy: "call resolve_conj() and resolve_neg() before saving",
+            }),
+        }
+    }
+
+    fn tensor(
+        &mut self,
+        storage: ValueId,
+        offset: ValueId,
+        shape: ValueId,
+        strides: ValueId,
+        dtype: Option<DType>,
+    ) -> Result<ValueId> {
+        let &Value::Storage(StorageRef { dtype: stored, .. }) = self.get(storage) else {
+            return Err(self.malformed(format!("a tensor on {}", self.get(storage).kind())));
+        };
+        let ints = |id| {
+            let items = self.tuple(id, MAX_AXES)?;
+            items.into_iter().map(|item| self.int(item)).collect::<Option<Vec<_>>>()
+        };
+        let (Some(offset), Some(shape), Some(strides)) = (self.int(offset), ints(shape), ints(strides)) else {
+            return Err(self.malformed(format!(
+                "a tensor whose offset, shape and strides are not integers of up to 64 bits, at most {MAX_AXES} of them"
+            )));
+        };
+        self.spend(shape.len() + strides.len())?;
+        let tensor = TensorRef { storage, dtype: dtype.unwrap_or(stored), offset, shape, strides };
+        Ok(self.add(Value::Tensor(Box::new(tensor))))
+    }
+
+    /// The storage that a persistent id stands for: ('storage', class, key, location, number of elements), and in
+    /// the legacy format a part of it, or None. The location is where the tensor lived; here all live on the CPU.
+    fn storage(&self, id: ValueId) -> Result<StorageRef<'a>> {
+        let wrong = || self.malformed("a persistent id that is no storage");
+        let items = self.tuple(id, 6).ok_or_else(wrong)?;
+        let (&[tag, class, key, _location, len], part) = items.split_first_chunk().ok_or_else(wrong)?;
+        let (Value::Str("storage"), &Value::Global(Global::Storage(dtype)), &Value::Str(key)) =
+            (self.get(tag), self.get(class), self.get(key))
+        else {
+            return Err(wrong());
+        };
+        let size = |id| self.int(id).and_then(|len| usize::try_from(len).ok()).ok_or_else(wrong);
+        let part = match part.first() {
+            Some(&part) if !matches!(self.get(part), Value::None) => {
+                let part = self.tuple(part, 3).ok_or_else(wrong)?;
+                let &[_key, offset, len] = part.as_array().ok_or_else(wrong)?;
+                Some((size(offset)?, size(len)?))
+            }
+            _ => None,
+        };
+        Ok(StorageRef { key, dtype, len: size(len)?, part })
+    }
+}
+
+fn extension(code: u32) -> Error {
+    Error::ForbiddenGlobal { global: format!("copyreg extension {code}") }
+}

@@ -1,0 +1,108 @@
+//! What a pickle can hold.
+
+use super::global::Global;
+use crate::checkpoint::dtype::DType;
+
+/// Which of a [`Pickle`]'s values. Values refer to each other by number: sharing one costs nothing, cycles do no
+/// harm, and however deep they nest, dropping them does not recurse.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(in crate::checkpoint) struct ValueId(pub(super) u32);
+
+/// A value that a pickle made; text is a slice of the pickle itself.
+#[derive(Debug)]
+pub(in crate::checkpoint) enum Value<'a> {
+    None,
+    Bool(bool),
+    /// An integer of up to 64 bits.
+    Int(i64),
+    /// A longer one: two's complement, little-endian.
+    Long(&'a [u8]),
+    Str(&'a str),
+    Tuple(Vec<ValueId>),
+    List(Vec<ValueId>),
+    /// Keys and values in the order in which they were set; a key may stand twice.
+    Dict(Vec<(ValueId, ValueId)>),
+    Global(Global),
+    Storage(StorageRef<'a>),
+    Tensor(Box<TensorRef>),
+    /// Plain data that says nothing about tensors, so that only its kind is kept: a float, bytes, a set, a device.
+    Plain(&'static str),
+}
+
+/// A storage: a run of elements that stands elsewhere in the file, under a key.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::checkpoint) struct StorageRef<'a> {
+    pub(in crate::checkpoint) key: &'a str,
+    pub(in crate::checkpoint) dtype: DType,
+    /// Number of elements of the whole storage.
+    pub(in crate::checkpoint) len: usize,
+    /// First element and number of elements of the part that is meant, in files from before PyTorch 0.4.
+    pub(in crate::checkpoint) part: Option<(usize, usize)>,
+}
+
+/// A tensor: a view of a storage, not yet checked against it.
+#[derive(Debug)]
+pub(in crate::checkpoint) struct TensorRef {
+    /// A [`Value::Storage`].
+    pub(super) storage: ValueId,
+    pub(in crate::checkpoint) dtype: DType,
+    /// In elements, as are the strides.
+    pub(in crate::checkpoint) offset: i64,
+    pub(in crate::checkpoint) shape: Vec<i64>,
+    pub(in crate::checkpoint) strides: Vec<i64>,
+}
+
+impl Value<'_> {
+    /// What the value is, in an error message.
+    pub(in crate::checkpoint) fn kind(&self) -> &'static str {
+        match self {
+            Self::None => "None",
+            Self::Bool(_) => "a bool",
+            Self::Int(_) | Self::Long(_) => "an integer",
+            Self::Str(_) => "a string",
+            Self::Tuple(_) => "a tuple",
+            Self::List(_) => "a list",
+            Self::Dict(_) => "a dict",
+            Self::Global(_) => "a class or function",
+            Self::Storage(_) => "a storage",
+            Self::Tensor(_) => "a tensor",
+            Self::Plain(kind) => kind,
+        }
+    }
+}
+
+/// A pickle, read: an arena of values, one of which is the root.
+pub(in crate::checkpoint) struct Pickle<'a> {
+    pub(super) values: Vec<Value<'a>>,
+    pub(super) root: ValueId,
+    /// Bytes from the first opcode to STOP, both included.
+    pub(in crate::checkpoint) len: usize,
+}
+
+impl<'a> Pickle<'a> {
+    /// The value that the whole pickle stands for.
+    pub(in crate::checkpoint) fn root(&self) -> &Value<'a> {
+        self.get(self.root)
+    }
+
+    /// One of its values.
+    pub(in crate::checkpoint) fn get(&self, id: ValueId) -> &Value<'a> {
+        &self.values[id.0 as usize]
+    }
+
+    /// The storage that a tensor of this pickle views.
+    pub(in crate::checkpoint) fn storage_of(&self, tensor: &TensorRef) -> &StorageRef<'a> {
+        match self.get(tensor.storage) {
+            Value::Storage(storage) => storage,
+            _ => unreachable!("tensors are only built on storages"),
+        }
+    }
+
+    /// All storages that the pickle names, in its order; one may be named many times.
+    pub(in crate::checkpoint) fn storages(&self) -> impl Iterator<Item = &StorageRef<'a>> {
+        self.values.iter().filter_map(|value| match value {
+            Value::Storage(storage) => Some(storage),
+            _ => None,
+        })
+    }
+}

@@ -1,0 +1,200 @@
+//! The safetensors format: a length, a JSON header, and the tensors' bytes.
+//!
+//! The `safetensors` crate reads the header and checks that the tensors cover the file without gap or overlap. Added
+//! here: duplicate names, which it would let pass, and files whose bytes depend on nothing but the tensors.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::io::{BufWriter, Write};
+use std::path::Path;
+
+use safetensors::tensor::{Dtype, SafeTensors, TensorInfo};
+use serde::Deserializer;
+use serde::de::{Error as _, IgnoredAny, MapAccess, Visitor};
+use serde::ser::{SerializeMap, Serializer};
+use tch::{Kind, TchError, Tensor};
+
+use super::Format;
+use super::dtype::DType;
+use super::view::View;
+use crate::error::{Error, Result};
+
+/// Where the header keeps what is no tensor.
+const METADATA: &str = "__metadata__";
+
+/// Bytes of the header's length.
+const LENGTH: usize = 8;
+
+/// Reads the header: the metadata, and where the tensors are.
+///
+/// # Errors
+///
+/// [`Error::Malformed`], [`Error::DuplicateTensor`], and [`Error::Unsupported`] for complex and sub-16-bit floats.
+pub(super) fn read(bytes: &[u8]) -> Result<(BTreeMap<String, String>, BTreeMap<String, View>)> {
+    let malformed = |reason: String| Format::Safetensors.malformed(reason);
+    let header = header(bytes).ok_or_else(|| malformed("its header leaves the file".to_owned()))?;
+    refuse_duplicates(header)?;
+    let (length, info) = SafeTensors::read_metadata(bytes).map_err(|error| malformed(error.to_string()))?;
+    let mut views = BTreeMap::new();
+    for (name, tensor) in info.tensors() {
+        Format::Safetensors.check_name(&name)?;
+        let wrong = |reason: String| malformed(format!("tensor `{name}` {reason}"));
+        let axis =
+            |&length: &usize| i64::try_from(length).map_err(|_| wrong(format!("has an axis of length {length}")));
+        let shape = tensor.shape.iter().map(axis).collect::<Result<Vec<_>>>()?;
+        let (start, end) = tensor.data_offsets;
+        let data = LENGTH + length;
+        let view = View::contiguous(dtype(tensor.dtype, &name)?, shape, data + start..data + end).map_err(wrong)?;
+        views.insert(name, view);
+    }
+    Ok((info.metadata().clone().unwrap_or_default().into_iter().collect(), views))
+}
+
+fn header(bytes: &[u8]) -> Option<&[u8]> {
+    let (length, rest) = bytes.split_first_chunk::<LENGTH>()?;
+    rest.get(..usize::try_from(u64::from_le_bytes(*length)).ok()?)
+}
+
+fn dtype(dtype: Dtype, name: &str) -> Result<DType> {
+    Ok(match dtype {
+        Dtype::F64 => DType::F64,
+        Dtype::F32 => DType::F32,
+        Dtype::F16 => DType::F16,
+        Dtype::BF16 => DType::BF16,
+        Dtype::I64 => DType::I64,
+        Dtype::I32 => DType::I32,
+        Dtype::I16 => DType::I16,
+        Dtype::I8 => DType::I8,
+        Dtype::U64 => DType::U64,
+        Dtype::U32 => DType::U32,
+        Dtype::U16 => DType::U16,
+        Dtype::U8 => DType::U8,
+        Dtype::BOOL => DType::Bool,
+        other => {
+            return Err(Error::Unsupported {
+                what: format!("tensor `{name}` of type {other:?}"),
+                remedy: "convert it to float32, float16 or bfloat16",
+            });
+        }
+    })
+}
+
+/// JSON leaves open what a repeated key means, and parsers keep the last one in silence.
+fn refuse_duplicates(header: &[u8]) -> Result<()> {
+    struct Keys {
+        duplicate: Option<String>,
+    }
+
+    impl<'de> Visitor<'de> for &mut Keys {
+        type Value = ();
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object that describes the tensors")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+            let mut seen = BTreeSet::new();
+            while let Some(key) = map.next_key::<String>()? {
+                map.next_value::<IgnoredAny>()?;
+                if seen.contains(&key) {
+                    self.duplicate = Some(key);
+                    return Err(A::Error::custom("a name stands twice"));
+                }
+                seen.insert(key);
+            }
+            Ok(())
+        }
+    }
+
+    let mut keys = Keys { duplicate: None };
+    let outcome = serde_json::Deserializer::from_slice(header).deserialize_map(&mut keys);
+    if let Some(name) = keys.duplicate {
+        Format::Safetensors.check_name(&name)?;
+        return Err(Error::DuplicateTensor { name });
+    }
+    outcome.map_err(|error| Format::Safetensors.malformed(format!("invalid JSON in header: {error}")))
+}
+
+/// Writes tensors and metadata to `path`, all tensors in fp32, or in fp16 when `half`. Equal arguments give equal
+/// bytes: tensors and metadata are sorted by name. The file appears whole or not at all.
+///
+/// # Errors
+///
+/// [`Error::DuplicateTensor`]; [`Error::Unsupported`] for a value that fp16 cannot hold; [`Error::WriteFile`];
+/// [`Error::Torch`].
+pub(crate) fn save(
+    path: &Path,
+    tensors: &[(String, Tensor)],
+    metadata: BTreeMap<String, String>,
+    half: bool,
+) -> Result<()> {
+    let mut sorted = BTreeMap::new();
+    for (name, tensor) in tensors {
+        if name == METADATA || sorted.insert(name.as_str(), tensor).is_some() {
+            return Err(Error::DuplicateTensor { name: name.clone() });
+        }
+    }
+    let header = write_header(&sorted, &metadata, half);
+    let write_error = |source| Error::WriteFile { path: path.to_owned(), source };
+
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut builder = tempfile::Builder::new();
+    // Temporary files are private by default; this one becomes an ordinary file, as far as the umask allows.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let file = builder.tempfile_in(folder).map_err(write_error)?;
+    let mut writer = BufWriter::new(file);
+    writer.write_all(&(header.len() as u64).to_le_bytes()).map_err(write_error)?;
+    writer.write_all(&header).map_err(write_error)?;
+    for (name, tensor) in sorted {
+        writer.write_all(&elements(name, tensor, half)?).map_err(write_error)?;
+    }
+    let file = writer.into_inner().map_err(|error| write_error(error.into_error()))?;
+    file.persist(path).map_err(|error| write_error(error.error))?;
+    Ok(())
+}
+
+/// The header as JSON, padded with spaces to a multiple of 8 bytes as the format asks, so that tensors are aligned.
+fn write_header(tensors: &BTreeMap<&str, &Tensor>, metadata: &BTreeMap<String, String>, half: bool) -> Vec<u8> {
+    let (dtype, size) = if half { (Dtype::F16, 2) } else { (Dtype::F32, 4) };
+    let mut header = Vec::new();
+    let mut json = serde_json::Serializer::new(&mut header);
+    let mut write = || {
+        let mut map = json.serialize_map(None)?;
+        if !metadata.is_empty() {
+            map.serialize_entry(METADATA, metadata)?;
+        }
+        let mut start = 0;
+        for (name, tensor) in tensors {
+            let shape = tensor.size().into_iter().map(|length| length as usize).collect();
+            let end = start + tensor.numel() * size;
+            map.serialize_entry(name, &TensorInfo { dtype, shape, data_offsets: (start, end) })?;
+            start = end;
+        }
+        map.end()
+    };
+    write().expect("strings and integers are JSON, and memory takes them");
+    header.resize(header.len().next_multiple_of(8), b' ');
+    header
+}
+
+/// The tensor's elements in row-major order, little-endian.
+fn elements(name: &str, tensor: &Tensor, half: bool) -> Result<Vec<u8>> {
+    let torch = |source: TchError| Error::Torch { doing: "writing a tensor", source: source.into() };
+    let kind = if half { Kind::Half } else { Kind::Float };
+    let convert = || tensor.f_detach()?.f_to_device(tch::Device::Cpu)?.f_to_kind(kind)?.f_contiguous();
+    let converted = convert().map_err(torch)?;
+    if half && !all_finite(&converted).map_err(torch)? && all_finite(tensor).map_err(torch)? {
+        return Err(Error::Unsupported {
+            what: format!("a value of tensor `{name}` beyond 65504 in half precision"),
+            remedy: "write it in single precision",
+        });
+    }
+    let mut elements = vec![0; converted.numel() * if half { 2 } else { 4 }];
+    converted.f_copy_data_u8(&mut elements, converted.numel()).map_err(torch)?;
+    Ok(elements)
+}
+
+fn all_finite(tensor: &Tensor) -> Result<bool, TchError> {
+    Ok(tensor.f_isfinite()?.f_all()?.f_double_value(&[])? != 0.0)
+}

@@ -1,0 +1,145 @@
+//! Tells a checkpoint's format from its first bytes, never from its name, and says what other files look like.
+
+use super::Format;
+use super::torch::legacy;
+use crate::error::{Error, Result};
+
+/// What else people hand over, by the bytes it begins with.
+const STRANGERS: [(&[u8], &str); 19] = [
+    (b"PK\x05\x06", "an empty zip archive"),
+    (b"version https://git-lfs", "a git-lfs pointer in place of the file (`git lfs pull` fetches it)"),
+    (b"\x1f\x8b", "a gzip file (unpack it first)"),
+    (b"BZh", "a bzip2 file (unpack it first)"),
+    (b"\xfd7zXZ\0", "an xz file (unpack it first)"),
+    (b"\x28\xb5\x2f\xfd", "a zstd file (unpack it first)"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive (unpack it first)"),
+    (b"Rar!", "a RAR archive (unpack it first)"),
+    (b"\x89PNG\r\n\x1a\n", "a PNG image"),
+    (b"\xff\xd8\xff", "a JPEG image"),
+    (b"GIF8", "a GIF image"),
+    (b"RIFF", "a RIFF file, such as a WebP image"),
+    (b"BM", "a BMP image"),
+    (b"%PDF", "a PDF document"),
+    (b"GGUF", "a GGUF file"),
+    (b"\x93NUMPY", "a NumPy array"),
+    (b"\x7fELF", "a program"),
+    (b"{", "JSON text"),
+    (b"<?xml", "an XML document (a download that went wrong?)"),
+];
+
+/// The format of the checkpoint that is the whole of `bytes`.
+///
+/// # Errors
+///
+/// [`Error::UnknownFormat`], saying what the bytes look like; [`Error::Unsupported`] for HDF5 and for checkpoints of
+/// PyTorch before 0.1.10.
+pub(super) fn format(bytes: &[u8]) -> Result<Format> {
+    if bytes.starts_with(b"PK\x03\x04") {
+        return Ok(Format::TorchZip);
+    }
+    if legacy::is_legacy(bytes) {
+        return Ok(Format::TorchLegacy);
+    }
+    if is_safetensors(bytes) {
+        return Ok(Format::Safetensors);
+    }
+    if bytes.starts_with(b"\x89HDF\r\n\x1a\n") {
+        return Err(Error::Unsupported {
+            what: "an HDF5 file, as Keras writes them,".to_owned(),
+            remedy: "give the weights as safetensors or as a PyTorch .pth file",
+        });
+    }
+    // tar's magic stands after a file name of 100 bytes and the numbers that belong to it.
+    if bytes.get(257..262) == Some(b"ustar") {
+        return Err(Error::Unsupported {
+            what: "a tar archive".to_owned(),
+            remedy: "unpack it; a checkpoint of PyTorch 0.1 must be loaded and saved again with a newer PyTorch",
+        });
+    }
+    Err(Error::UnknownFormat { found: describe(bytes) })
+}
+
+/// A plausible length of the header, then the header's first character.
+fn is_safetensors(bytes: &[u8]) -> bool {
+    /// The format's own limit.
+    const LONGEST_HEADER: u64 = 100_000_000;
+    bytes.split_first_chunk().is_some_and(|(length, header)| {
+        (2..=LONGEST_HEADER).contains(&u64::from_le_bytes(*length)) && header.first() == Some(&b'{')
+    })
+}
+
+fn describe(bytes: &[u8]) -> String {
+    /// Enough to get past a byte order mark, blank lines and a comment.
+    const BEGINNING: usize = 512;
+    if bytes.is_empty() {
+        return "an empty file".to_owned();
+    }
+    let beginning = &bytes[..bytes.len().min(BEGINNING)];
+    if beginning.iter().all(|&byte| byte == 0) {
+        return "only zeros (a download that was cut short?)".to_owned();
+    }
+    let text = beginning.strip_prefix(b"\xef\xbb\xbf").unwrap_or(beginning).trim_ascii_start().to_ascii_lowercase();
+    if [&b"<!doctype html"[..], b"<html", b"<head", b"<!--"].iter().any(|tag| text.starts_with(tag)) {
+        return "an HTML page (a download that went wrong?)".to_owned();
+    }
+    if let [0x80, 2..=5, ..] = bytes {
+        return "a pickle that `torch.save` did not write, or one cut short".to_owned();
+    }
+    if let Some((_, what)) = STRANGERS.iter().find(|(signature, _)| bytes.starts_with(signature)) {
+        return (*what).to_owned();
+    }
+    let first = bytes.iter().take(8).map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(" ");
+    format!("a file of {} bytes that begins with {first}", bytes.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(bytes: &[u8]) -> String {
+        match format(bytes) {
+            Err(Error::UnknownFormat { found }) => found,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_users_hand_over_by_mistake_is_named() {
+        let cases: [(&[u8], &str); 14] = [
+            (b"", "empty file"),
+            (b"<!DOCTYPE html>\n<html>", "HTML page"),
+            (b"\xef\xbb\xbf\r\n  <HTML lang=en>", "HTML page"),
+            (b"<?xml version=\"1.0\"?><Error><Code>AccessDenied", "XML"),
+            (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a", "git lfs pull"),
+            (b"\x1f\x8b\x08\x00", "gzip"),
+            (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "PNG"),
+            (b"\xff\xd8\xff\xe0\0\x10JFIF", "JPEG"),
+            (b"\x80\x02}q\x00.", "`torch.save` did not write"),
+            (b"\x80\x04\x95\x03\0\0\0\0\0\0\0}\x94.", "`torch.save` did not write"),
+            (b"PK\x05\x06\0\0", "empty zip"),
+            (&[0; 700], "only zeros"),
+            (b"{\"model\": 1}", "JSON"),
+            (b"\x01\x02\x03hello", "8 bytes that begins with 01 02 03 68"),
+        ];
+        for (bytes, expected) in cases {
+            let found = found(bytes);
+            assert!(found.contains(expected), "{found} for {expected}");
+        }
+    }
+
+    #[test]
+    fn a_keras_file_is_named_as_such() {
+        let error = format(b"\x89HDF\r\n\x1a\n\0\0\0").unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "an HDF5 file, as Keras writes them, is not supported; give the weights as safetensors or as a PyTorch .pth file"
+        );
+    }
+
+    #[test]
+    fn a_header_length_beyond_the_limit_is_not_safetensors() {
+        let bytes = |length: u64| [&length.to_le_bytes()[..], b"{}"].concat();
+        assert_eq!(format(&bytes(2)).unwrap(), Format::Safetensors);
+        assert!(found(&bytes(u64::MAX)).starts_with("a file of 10 bytes"));
+    }
+}

@@ -1,0 +1,124 @@
+//! The zip archive that `torch.save` writes: the pickle `data.pkl`, and each storage as an entry `data/<key>`, none
+//! compressed, all in one folder whose name varies.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io::Cursor;
+use std::ops::Range;
+
+use zip::read::{ArchiveOffset, Config};
+use zip::{CompressionMethod, ZipArchive};
+
+use super::super::view::View;
+use super::super::{pickle, printable};
+use super::views;
+use crate::checkpoint::Format;
+use crate::error::{Error, Result};
+
+const FORMAT: Format = Format::TorchZip;
+
+/// The tensors of the archive that is the whole of `bytes`.
+///
+/// # Errors
+///
+/// Those of [`Checkpoint::from_bytes`](crate::checkpoint::Checkpoint::from_bytes).
+pub(in crate::checkpoint) fn read(bytes: &[u8]) -> Result<BTreeMap<String, View>> {
+    let entries = entries(bytes)?;
+    let root = root(&entries)?;
+    let record = |name: &str| entries.get_key_value(format!("{root}{name}").as_str()).map(stored).transpose();
+
+    match record("byteorder")?.map(|range| &bytes[range]) {
+        None | Some(b"little") => {} // older files are little-endian without saying so
+        Some(b"big") => {
+            return Err(Error::Unsupported {
+                what: "a big-endian checkpoint".to_owned(),
+                remedy: "load and save it again on a little-endian machine",
+            });
+        }
+        Some(_) => return Err(FORMAT.malformed("its byte order is neither little nor big")),
+    }
+
+    let data = format!("{root}data/");
+    let mut storages = HashMap::new();
+    for (name, entry) in &entries {
+        if let Some(key) = name.strip_prefix(&data) {
+            storages.insert(key, stored((name, entry))?);
+        }
+    }
+    let range = record("data.pkl")?.expect("the root was found by it");
+    views(&pickle::load(&bytes[range], FORMAT)?, &storages, FORMAT)
+}
+
+/// A file in the archive.
+struct Entry {
+    /// Its bytes as they stand in the archive, which they do not leave.
+    range: Range<usize>,
+    /// Whether those are the file's own bytes, neither compressed nor encrypted.
+    stored: bool,
+}
+
+/// The bytes of an entry.
+fn stored((name, entry): (&String, &Entry)) -> Result<Range<usize>> {
+    if entry.stored {
+        return Ok(entry.range.clone());
+    }
+    Err(Error::Unsupported {
+        what: format!("a compressed or encrypted entry (`{}`) in a PyTorch archive", printable(name)),
+        remedy: "unpack it, and pack it again without compression (zip -0)",
+    })
+}
+
+/// Every file of the archive by its name. None overlaps another.
+fn entries(bytes: &[u8]) -> Result<HashMap<String, Entry>> {
+    let malformed = |error: zip::result::ZipError| FORMAT.malformed(error.to_string());
+    // The archive is the whole file. Left to guess where it begins, the crate (9.8) takes the directory to end where
+    // the end record begins, but PyTorch has zip64 records in between, whether needed or not. That is 76 bytes, and
+    // when the first header is as long (a file name of 21 characters) the second is taken for the first.
+    let config = Config { archive_offset: ArchiveOffset::Known(0) };
+    let mut archive = ZipArchive::with_config(config, Cursor::new(bytes)).map_err(malformed)?;
+    if archive.has_duplicate_names() {
+        return Err(FORMAT.malformed("two entries have the same name"));
+    }
+    if archive.has_overlapping_entries().map_err(malformed)? {
+        return Err(FORMAT.malformed("two entries overlap"));
+    }
+    let mut entries = HashMap::new();
+    for index in 0..archive.len() {
+        let entry = archive.by_index_raw(index).map_err(malformed)?;
+        let name = entry.name().map_err(malformed)?.into_owned();
+        let range = || {
+            let start = usize::try_from(entry.data_start()?).ok()?;
+            let end = start.checked_add(usize::try_from(entry.compressed_size()).ok()?)?;
+            (end <= bytes.len()).then_some(start..end)
+        };
+        let range = range().ok_or_else(|| FORMAT.malformed(format!("entry `{}` leaves the file", printable(&name))))?;
+        let stored = entry.compression() == CompressionMethod::Stored
+            && !entry.encrypted()
+            && entry.size() == entry.compressed_size();
+        entries.insert(name, Entry { range, stored });
+    }
+    Ok(entries)
+}
+
+/// The folder that everything is in, with its slash; empty when there is none.
+fn root(entries: &HashMap<String, Entry>) -> Result<&str> {
+    let is_folder = |folder: &&str| folder.is_empty() || folder.ends_with('/');
+    let mut roots = entries.keys().filter_map(|name| name.strip_suffix("data.pkl")).filter(is_folder);
+    let found = match (roots.next(), roots.next()) {
+        // TorchScript's archives have a data.pkl too, of objects of the classes that the archive defines.
+        (Some(root), None) if entries.contains_key(format!("{root}constants.pkl").as_str()) => {
+            return Err(Error::Unsupported {
+                what: "a TorchScript archive".to_owned(),
+                remedy: super::SAVE_STATE_DICT,
+            });
+        }
+        (Some(root), None) => return Ok(root),
+        (Some(_), Some(_)) => return Err(FORMAT.malformed("it has two data.pkl")),
+        (None, _) if entries.contains_key("model.weights.h5") => "a Keras archive",
+        (None, _) if entries.keys().any(|name| name.ends_with(".npy")) => "an archive of NumPy arrays",
+        (None, _) if entries.keys().any(|name| name.ends_with(".pth") || name.ends_with(".safetensors")) => {
+            "a zip archive with a checkpoint in it (unpack it first)"
+        }
+        (None, _) => "a zip archive without data.pkl",
+    };
+    Err(Error::UnknownFormat { found: found.to_owned() })
+}
