@@ -132,7 +132,8 @@ mod tests {
         let error = format(b"\x89HDF\r\n\x1a\n\0\0\0").unwrap_err();
         assert_eq!(
             error.to_string(),
-            "an HDF5 file, as Keras writes them, is not supported; give the weights as safetensors or as a PyTorch .pth file"
+            "an HDF5 file, as Keras writes them, is not supported; \
+             give the weights as safetensors or as a PyTorch .pth file"
         );
     }
 

@@ -39,12 +39,13 @@ def expect(name, tensors):
     for key, tensor in tensors.items():
         tensor = tensor.detach()
         plain[key] = (tensor.float() if tensor.is_floating_point() else tensor).contiguous().clone()
-    save_file(plain, FOLDER / f"{name}.safetensors", metadata={"torch": torch.__version__, "name": name})
+    save_file(plain, FOLDER / f"{name}.safetensors", metadata={"name": name})
 
 
 def dtypes():
     values = torch.randn(2, 3, dtype=torch.float64)
-    tensors = {str(d).removeprefix("torch."): values.to(d) for d in (torch.float64, torch.float32, torch.float16, torch.bfloat16)}
+    floats = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
+    tensors = {str(dtype).removeprefix("torch."): values.to(dtype) for dtype in floats}
     tensors |= {
         "counter": torch.tensor(7),
         "bytes": torch.arange(5, dtype=torch.uint8),
@@ -170,9 +171,16 @@ def refused():
 
     archive = io.BytesIO()
     torch.save({"weight": weight}, archive)
-    with zipfile.ZipFile(archive) as source, zipfile.ZipFile(REFUSED / "compressed.zip.pth", "w", zipfile.ZIP_DEFLATED) as target:
-        for entry in source.infolist():
-            target.writestr(zipfile.ZipInfo(entry.filename, (1980, 1, 1, 0, 0, 0)), source.read(entry), zipfile.ZIP_DEFLATED)
+    repack(archive, REFUSED / "compressed.zip.pth", "archive/", zipfile.ZIP_DEFLATED)
+
+
+def repack(source, target, folder, compression=zipfile.ZIP_STORED):
+    """Packs an archive again as somebody would who unpacked it: another order, no alignment, plain headers."""
+    with zipfile.ZipFile(source) as source, zipfile.ZipFile(target, "w") as target:
+        target.writestr(zipfile.ZipInfo(folder), b"")
+        for entry in sorted(source.infolist(), key=lambda entry: entry.filename, reverse=True):
+            name = folder + entry.filename.partition("/")[2]
+            target.writestr(zipfile.ZipInfo(name), source.read(entry), compression)
 
 
 def main():
@@ -207,13 +215,7 @@ def main():
     save(FOLDER, "nested", {"meta": {"epoch": 12, "time": "now"}, "state_dict": state["model"]})
     expect("nested", state["model"])
 
-    # An archive that somebody unpacked and packed again: another folder, other order, no alignment.
-    with zipfile.ZipFile(FOLDER / "module.zip.pth") as source, zipfile.ZipFile(FOLDER / "repacked.zip.pth", "w") as target:
-        target.writestr(zipfile.ZipInfo("some/folder/"), b"")
-        for entry in sorted(source.infolist(), key=lambda entry: entry.filename, reverse=True):
-            name = entry.filename.partition("/")[2]
-            target.writestr(zipfile.ZipInfo(f"some/folder/{name}"), source.read(entry))
-
+    repack(FOLDER / "module.zip.pth", FOLDER / "repacked.zip.pth", "some/folder/")
     refused()
     for file in sorted(FOLDER.rglob("*.*")):
         print(file.stat().st_size, file.relative_to(FOLDER))

@@ -93,7 +93,7 @@ fn safetensors_of_python_are_read_with_their_metadata() {
         assert_reads(&format!("{name}.safetensors"), Format::Safetensors, &expected(name));
         let checkpoint = Checkpoint::open(&path(&format!("{name}.safetensors"))).unwrap();
         assert_eq!(checkpoint.metadata["name"], name);
-        assert_eq!(checkpoint.metadata.len(), 2);
+        assert_eq!(checkpoint.metadata.len(), 1);
     }
 }
 

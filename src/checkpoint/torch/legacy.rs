@@ -15,7 +15,7 @@ const FORMAT: Format = Format::TorchLegacy;
 const MAGIC_NUMBER: [u8; 10] = [0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19];
 const PROTOCOL_VERSION: i64 = 1001;
 
-/// Whether the bytes begin with a pickle of the magic number, or break off within it.
+/// Whether the bytes begin with a pickle of the magic number.
 pub(in crate::checkpoint) fn is_legacy(bytes: &[u8]) -> bool {
     let [0x80, 2..=5, rest @ ..] = bytes else { return false };
     // From protocol 4 on a frame's opcode and length may come first.

@@ -42,11 +42,11 @@ fn views(pickle: &Pickle, storages: &Storages, format: Format) -> Result<BTreeMa
             }
             _ => continue,
         };
-        format.check_name(key)?;
         if !keys.insert(key) {
-            return Err(Error::DuplicateTensor { name: key.to_owned() });
+            return Err(Error::DuplicateTensor { name: super::printable(key) });
         }
         if let Some(tensor) = tensor {
+            format.check_name(key)?;
             views.insert(key.to_owned(), view(pickle, key, tensor, storages, format)?);
         }
     }
