@@ -7,7 +7,8 @@ Usage:  python3 tests/reference/make_checkpoints.py
 Every object is written as `<name>.zip.pth` (torch.save's archive) and `<name>.legacy.pth` (its older stream). Its
 tensors, as fp32 and row-major, are in `<name>.safetensors`, written by the safetensors package. The files under
 `refused/` must be refused; none of them is ever loaded here, and what they would run is harmless. Seeded: a second run
-writes the same tensors. Legacy files are keyed by addresses, so their bytes differ from run to run.
+writes the same tensors. Legacy files are keyed by addresses, and TorchScript's name their run, so the bytes of those
+differ.
 """
 
 import argparse
