@@ -1,0 +1,111 @@
+//! Weights of torchvision's `maskrcnn_resnet50_fpn` from a formula, so that none need be stored.
+//!
+//! The same, bit for bit, as `tests/reference/formula.py`, which says what the formula is and why.
+
+const FNV_OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
+const FNV_PRIME: u64 = 0x0100_0000_01b3;
+const GOLDEN_GAMMA: u64 = 0x9e37_79b9_7f4a_7c15;
+
+const POOLED_CELLS: u64 = 7 * 7;
+const BACKGROUND_BIAS: f32 = 11.5;
+
+/// Half-width of a uniform distribution.
+#[derive(Clone, Copy)]
+enum Spread {
+    Absolute(f64),
+    /// Times He's uniform bound, `sqrt(6 / fan_in)`.
+    Gain(f64),
+}
+use Spread::{Absolute, Gain};
+
+/// (end of the name, centre, spread): the first rule that fits a name holds.
+const RULES: [(&str, f64, Spread); 28] = [
+    ("bn1.weight", 1.3, Absolute(0.3)),
+    ("bn1.bias", -0.5, Absolute(0.3)),
+    ("bn2.weight", 1.3, Absolute(0.3)),
+    ("bn2.bias", -0.5, Absolute(0.3)),
+    ("bn3.weight", 0.2, Absolute(0.08)),
+    ("bn3.bias", 0.0, Absolute(0.2)),
+    ("downsample.1.weight", 0.8, Absolute(0.2)),
+    ("downsample.1.bias", -0.2, Absolute(0.2)),
+    ("running_mean", 0.0, Absolute(0.2)),
+    ("running_var", 1.0, Absolute(0.4)),
+    ("inner_blocks.0.0.weight", 0.0, Gain(0.5)),
+    ("inner_blocks.1.0.weight", 0.0, Gain(0.4)),
+    ("inner_blocks.2.0.weight", 0.0, Gain(0.3)),
+    ("inner_blocks.3.0.weight", 0.0, Gain(0.2)),
+    ("layer_blocks.0.0.weight", 0.0, Gain(0.4)),
+    ("layer_blocks.1.0.weight", 0.0, Gain(0.55)),
+    ("layer_blocks.2.0.weight", 0.0, Gain(0.9)),
+    ("layer_blocks.3.0.weight", 0.0, Gain(2.0)),
+    ("rpn.head.cls_logits.weight", 0.0, Gain(0.5)),
+    ("rpn.head.bbox_pred.weight", 0.0, Gain(0.2)),
+    ("box_head.fc6.weight", 0.0, Gain(1.2)),
+    ("box_head.fc6.bias", -0.5, Absolute(0.5)),
+    ("box_head.fc7.weight", 0.0, Gain(1.2)),
+    ("box_head.fc7.bias", -0.5, Absolute(0.3)),
+    ("box_predictor.cls_score.weight", 0.0, Gain(3.0)),
+    ("box_predictor.bbox_pred.weight", 0.0, Gain(0.5)),
+    ("weight", 0.0, Gain(1.0)),
+    ("bias", 0.0, Absolute(0.1)),
+];
+
+/// The values of the tensor called `name`, in row-major order.
+pub fn fill(name: &str, shape: &[i64]) -> Vec<f32> {
+    let unit = if name.ends_with("box_head.fc6.weight") { odd_unit } else { hashed_unit };
+    let (centre, spread) = distribution(name, shape);
+    let seed = fnv1a(name);
+    let count = shape.iter().product::<i64>() as u64;
+    let mut values: Vec<f32> = (0..count).map(|index| centre + spread * unit(seed, index)).collect();
+    if name.ends_with("box_predictor.cls_score.bias") {
+        values[0] += BACKGROUND_BIAS;
+    }
+    values
+}
+
+/// Centre and half-width of the uniform distribution of the tensor called `name`.
+fn distribution(name: &str, shape: &[i64]) -> (f32, f32) {
+    let (_, centre, spread) =
+        RULES.iter().find(|(end, ..)| name.ends_with(end)).unwrap_or_else(|| panic!("no rule for the tensor `{name}`"));
+    let spread = match *spread {
+        Absolute(spread) => spread,
+        Gain(gain) => gain * (6.0 / fan_in(name, shape) as f64).sqrt(),
+    };
+    (*centre as f32, spread as f32)
+}
+
+/// Inputs summed into one output: of the transposed 2x2 convolution of stride 2, its input channels alone.
+fn fan_in(name: &str, shape: &[i64]) -> i64 {
+    if name.ends_with("conv5_mask.weight") { shape[0] } else { shape[1..].iter().product() }
+}
+
+/// Like `hashed_unit`, but odd under a half turn of the `POOLED_CELLS` that vary fastest.
+fn odd_unit(seed: u64, index: u64) -> f32 {
+    let cell = index % POOLED_CELLS;
+    let opposite = POOLED_CELLS - 1 - cell;
+    let unit = hashed_unit(seed, index - cell + cell.min(opposite));
+    match cell.cmp(&opposite) {
+        std::cmp::Ordering::Less => unit,
+        std::cmp::Ordering::Equal => 0.0,
+        std::cmp::Ordering::Greater => -unit,
+    }
+}
+
+/// A uniform value in [-1, 1).
+fn hashed_unit(seed: u64, index: u64) -> f32 {
+    let top = splitmix64(seed, index + 1) >> 40;
+    (top as i32 - (1 << 23)) as f32 / (1 << 23) as f32
+}
+
+/// FNV-1a of the name.
+fn fnv1a(name: &str) -> u64 {
+    name.bytes().fold(FNV_OFFSET, |value, byte| (value ^ u64::from(byte)).wrapping_mul(FNV_PRIME))
+}
+
+/// The `step`-th value of splitmix64 started at `seed`.
+fn splitmix64(seed: u64, step: u64) -> u64 {
+    let z = seed.wrapping_add(step.wrapping_mul(GOLDEN_GAMMA));
+    let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
