@@ -87,7 +87,7 @@ def random_boxes(random, count, height, width, smallest=1.0):
     return torch.cat([corner, corner + size], dim=1)
 
 
-# The image of the RoIAlign cases is 44 high and 60 wide at any scale, in cells; sides are in cells here.
+# In cells of a map 13 high and 23 wide; the maps of some cases are smaller.
 AWKWARD_ROIS = [
     [3.2, 2.1, 17.9, 9.4],  # inside
     [0.0, 0.0, 23.0, 13.0],  # the whole map
