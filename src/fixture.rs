@@ -1,0 +1,108 @@
+//! Reads what the peers computed: the safetensors files below `tests/fixtures`, for unit tests.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use image::RgbImage;
+use safetensors::SafeTensors;
+use safetensors::tensor::{Dtype, TensorView};
+
+use crate::geometry::{BBox, Size};
+
+/// Named tensors that a peer wrote.
+pub(crate) struct Fixture {
+    bytes: Vec<u8>,
+}
+
+impl Fixture {
+    /// The file below `tests/fixtures`.
+    pub fn open(file: &str) -> Self {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(file);
+        Self { bytes: std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display())) }
+    }
+
+    /// torchvision's operators on small inputs; `tests/reference/make_ops.py` says what is in it.
+    pub fn ops() -> Self {
+        Self::open("ops/ops.safetensors")
+    }
+
+    /// The prefixes `{operator}.{case}.` of the operator's cases, never none.
+    pub fn cases(&self, operator: &str) -> BTreeSet<String> {
+        let tensors = self.tensors();
+        let of_operator = tensors.names().into_iter().filter_map(|name| {
+            let (case, _) = name.strip_prefix(operator)?.strip_prefix('.')?.split_once('.')?;
+            Some(format!("{operator}.{case}."))
+        });
+        let cases: BTreeSet<String> = of_operator.collect();
+        assert!(!cases.is_empty(), "no cases of {operator}");
+        cases
+    }
+
+    fn tensors(&self) -> SafeTensors<'_> {
+        SafeTensors::deserialize(&self.bytes).unwrap()
+    }
+
+    fn view(&self, name: &str, dtype: Dtype) -> TensorView<'_> {
+        let view = self.tensors().tensor(name).unwrap_or_else(|e| panic!("{name}: {e}"));
+        assert_eq!(view.dtype(), dtype, "{name}");
+        view
+    }
+
+    pub fn shape(&self, name: &str) -> Vec<usize> {
+        self.tensors().tensor(name).unwrap_or_else(|e| panic!("{name}: {e}")).shape().to_vec()
+    }
+
+    pub fn bytes(&self, name: &str) -> Vec<u8> {
+        self.view(name, Dtype::U8).data().to_vec()
+    }
+
+    pub fn floats(&self, name: &str) -> Vec<f32> {
+        self.view(name, Dtype::F32).data().as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()
+    }
+
+    pub fn doubles(&self, name: &str) -> Vec<f64> {
+        self.view(name, Dtype::F64).data().as_chunks().0.iter().map(|bytes| f64::from_le_bytes(*bytes)).collect()
+    }
+
+    pub fn integers(&self, name: &str) -> Vec<i64> {
+        self.view(name, Dtype::I64).data().as_chunks().0.iter().map(|bytes| i64::from_le_bytes(*bytes)).collect()
+    }
+
+    pub fn indices(&self, name: &str) -> Vec<usize> {
+        self.integers(name).into_iter().map(|index| usize::try_from(index).unwrap()).collect()
+    }
+
+    pub fn boxes(&self, name: &str) -> Vec<BBox> {
+        self.floats(name).as_chunks().0.iter().map(|&[x1, y1, x2, y2]| BBox::new(x1, y1, x2, y2)).collect()
+    }
+
+    /// A height and a width.
+    pub fn size(&self, name: &str) -> Size {
+        let sides = self.indices(name);
+        Size::new(sides[0], sides[1])
+    }
+
+    pub fn image(&self, name: &str) -> RgbImage {
+        let shape = self.shape(name);
+        RgbImage::from_raw(shape[1] as u32, shape[0] as u32, self.bytes(name)).unwrap()
+    }
+}
+
+/// The edges of boxes, one after the other.
+pub(crate) fn edges(boxes: &[BBox]) -> Vec<f32> {
+    boxes.iter().flat_map(|b| [b.x1, b.y1, b.x2, b.y2]).collect()
+}
+
+/// The largest difference between two lists of equal length; NaN in one alone is infinite.
+pub(crate) fn difference(found: &[f32], expected: &[f32]) -> f32 {
+    assert_eq!(found.len(), expected.len(), "number of values");
+    let apart = |(a, b): (&f32, &f32)| match (a.is_nan(), b.is_nan()) {
+        (true, true) => 0.0,
+        (false, false) if a == b => 0.0, // infinities too
+        _ => {
+            let apart = (a - b).abs();
+            if apart.is_nan() { f32::INFINITY } else { apart }
+        }
+    };
+    found.iter().zip(expected).map(apart).fold(0.0, f32::max)
+}

@@ -1,0 +1,221 @@
+//! RoIAlign. "Mask R-CNN" section 3, <https://arxiv.org/abs/1703.06870>.
+
+use crate::geometry::{BBox, Size};
+
+/// A feature map in channels-last memory: `data` is `[height, width, channels]`, in feature cells.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FeatureMap<'a> {
+    pub data: &'a [f32],
+    pub size: Size,
+    pub channels: usize,
+}
+
+/// Pools regions into `resolution` × `resolution` bins by averaging bilinear samples.
+///
+/// torchvision's `roi_align` with `aligned=False`: coordinates are multiplied by the scale and not shifted by half a cell,
+/// and a region is at least one cell wide and high.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RoiAlign {
+    /// Bins along each side.
+    pub resolution: usize,
+    /// Samples along each side of a bin.
+    pub sampling_ratio: usize,
+}
+
+/// Channels that are summed in registers at a time: four AVX-512 or eight AVX vectors.
+const LANES: usize = 64;
+
+/// What one axis of one bin reads: cells and their weights, the samples' average included.
+type Taps = Vec<(usize, f32)>;
+
+impl RoiAlign {
+    /// Pools one region: `roi` in resized-image pixels, `scale` cells a pixel, into `out`, `[resolution, resolution,
+    /// channels]`. Samples more than one cell outside the feature map count as zero.
+    ///
+    /// Bilinear weights are a product of a weight along x and one along y, and so is "outside"; the average over the samples
+    /// of a bin is then a sum over a few rows times a few columns, neighbouring samples sharing cells. This adds the same
+    /// terms as torchvision's `csrc/ops/cpu/roi_align_kernel.cpp`, fewer times.
+    ///
+    /// # Panics
+    ///
+    /// When `out` or the map's data has another length than its shape says: a bug of the caller.
+    pub fn pool(&self, map: FeatureMap, roi: BBox, scale: f32, out: &mut [f32]) {
+        assert_eq!(map.data.len(), map.size.area() * map.channels, "feature map does not fill its shape");
+        assert_eq!(out.len(), self.resolution * self.resolution * map.channels, "output does not fit the bins");
+        let columns = self.axis(roi.x1 * scale, roi.x2 * scale, map.size.width);
+        let rows = self.axis(roi.y1 * scale, roi.y2 * scale, map.size.height);
+        let mut cells = Taps::new();
+        let mut bins = out.chunks_exact_mut(map.channels);
+        for row in &rows {
+            for (column, bin) in columns.iter().zip(&mut bins) {
+                cells.clear();
+                for &(y, row_weight) in row {
+                    let start = y * map.size.width;
+                    cells.extend(column.iter().map(|&(x, w)| ((start + x) * map.channels, row_weight * w)));
+                }
+                weighted_sum(map.data, &cells, bin);
+            }
+        }
+    }
+
+    /// The cells that each bin reads along one axis of `cells` cells, for a region from `start` to `end`.
+    fn axis(&self, start: f32, end: f32, cells: usize) -> Vec<Taps> {
+        let bin = (end - start).max(1.0) / self.resolution as f32;
+        let average = 1.0 / self.sampling_ratio as f32;
+        let mut axis = Vec::with_capacity(self.resolution);
+        for index in 0..self.resolution {
+            let mut taps = Taps::with_capacity(2 * self.sampling_ratio);
+            for sample in 0..self.sampling_ratio {
+                let at = start + index as f32 * bin + (sample as f32 + 0.5) * bin / self.sampling_ratio as f32;
+                for (cell, weight) in bilinear(at, cells).into_iter().flatten() {
+                    match taps.iter_mut().find(|tap| tap.0 == cell) {
+                        Some(tap) => tap.1 += weight * average,
+                        None => taps.push((cell, weight * average)),
+                    }
+                }
+            }
+            axis.push(taps);
+        }
+        axis
+    }
+}
+
+/// The two cells that a sample at `at` lies between, with their weights: none more than a cell outside, or for NaN.
+///
+/// torchvision `csrc/ops/cpu/roi_align_common.h`, `pre_calc_for_bilinear_interpolate`.
+fn bilinear(at: f32, cells: usize) -> Option<[(usize, f32); 2]> {
+    if !(at >= -1.0 && at <= cells as f32) {
+        return None;
+    }
+    let at = at.max(0.0);
+    let low = at as usize;
+    if low + 1 >= cells {
+        return Some([(cells - 1, 1.0), (cells - 1, 0.0)]);
+    }
+    let high_weight = at - low as f32;
+    Some([(low, 1.0 - high_weight), (low + 1, high_weight)])
+}
+
+/// `out[c] = Σ weight · data[offset + c]` over the cells; zero for none.
+fn weighted_sum(data: &[f32], cells: &[(usize, f32)], out: &mut [f32]) {
+    for (block, out) in out.chunks_mut(LANES).enumerate() {
+        let first = block * LANES;
+        if let Ok(out) = <&mut [f32; LANES]>::try_from(&mut *out) {
+            // A fixed length lets the compiler keep the sums in vector registers across the cells.
+            let mut sums = [0.0; LANES];
+            for &(offset, weight) in cells {
+                for (sum, value) in sums.iter_mut().zip(&data[offset + first..][..LANES]) {
+                    *sum += weight * value;
+                }
+            }
+            *out = sums;
+        } else {
+            out.fill(0.0);
+            for &(offset, weight) in cells {
+                for (sum, value) in out.iter_mut().zip(&data[offset + first..]) {
+                    *sum += weight * value;
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::{Fixture, difference};
+
+    #[test]
+    fn pools_as_torchvision_does() {
+        let ops = Fixture::ops();
+        for case in ops.cases("roi_align") {
+            let shape = ops.shape(&format!("{case}features"));
+            let (channels, size) = (shape[1], Size::new(shape[2], shape[3]));
+            let nchw = ops.floats(&format!("{case}features"));
+            let data: Vec<f32> = (0..nchw.len())
+                .map(|i| nchw[i % channels * size.area() + i / channels]) // [C, H, W] to [H, W, C]
+                .collect();
+            let map = FeatureMap { data: &data, size, channels };
+            let resolution = ops.indices(&format!("{case}output_size"))[0];
+            let align = RoiAlign { resolution, sampling_ratio: 2 };
+            let scale = ops.doubles(&format!("{case}spatial_scale"))[0] as f32;
+            let bins = resolution * resolution;
+            let mut pooled = Vec::new(); // [R, C, bins]
+            for roi in ops.boxes(&format!("{case}rois")) {
+                let mut out = vec![f32::NAN; bins * channels];
+                align.pool(map, roi, scale, &mut out);
+                pooled.extend((0..out.len()).map(|i| out[i % bins * channels + i / bins]));
+            }
+            // Features of order one; the terms are added in another order.
+            let apart = difference(&pooled, &ops.floats(&format!("{case}expected")));
+            assert!(apart <= 2e-6, "{case} {apart:e}");
+        }
+    }
+    use proptest::prelude::*;
+
+    const ALIGN: RoiAlign = RoiAlign { resolution: 2, sampling_ratio: 2 };
+
+    /// A map of 5 rows and 7 columns whose two channels are the row and the column.
+    fn ramp() -> Vec<f32> {
+        (0..5).flat_map(|y| (0..7).flat_map(move |x| [y as f32, x as f32])).collect()
+    }
+
+    fn pool(roi: BBox, scale: f32) -> Vec<f32> {
+        let data = ramp();
+        let mut out = vec![f32::NAN; 2 * 2 * 2];
+        ALIGN.pool(FeatureMap { data: &data, size: Size::new(5, 7), channels: 2 }, roi, scale, &mut out);
+        out
+    }
+
+    #[test]
+    fn samples_of_a_ramp_average_to_the_bin_centres() {
+        // 8×16 pixels at a quarter: from (x 1, y 1/2) to (x 5, y 5/2); bins are 2 wide and 1 high, centred at x 2, 4 and y 1, 2.
+        let found = pool(BBox::new(4.0, 2.0, 20.0, 10.0), 0.25);
+        assert_eq!(found, [1.0, 2.0, 1.0, 4.0, 2.0, 2.0, 2.0, 4.0]);
+    }
+
+    #[test]
+    fn a_region_smaller_than_a_cell_counts_as_one_cell() {
+        assert_eq!(pool(BBox::new(2.0, 1.0, 2.0, 1.0), 1.0), pool(BBox::new(2.0, 1.0, 3.0, 2.0), 1.0));
+    }
+
+    #[test]
+    fn a_region_outside_gives_zeros() {
+        assert_eq!(pool(BBox::new(40.0, 1.0, 44.0, 3.0), 1.0), [0.0; 8]);
+        assert_eq!(pool(BBox::new(1.0, -9.0, 3.0, -5.0), 1.0), [0.0; 8]);
+    }
+
+    #[test]
+    fn samples_beyond_the_last_cell_repeat_it_for_one_cell_and_then_vanish() {
+        let data: Vec<f32> = vec![8.0; 5 * 7];
+        let map = FeatureMap { data: &data, size: Size::new(5, 7), channels: 1 };
+        let mut out = vec![0.0; 4];
+        // x from 6 to 9: samples at 6.375, 7.125 | 7.875, 8.625; up to x = 7 the last cell repeats, beyond it is zero.
+        ALIGN.pool(map, BBox::new(6.0, 0.0, 9.0, 4.0), 1.0, &mut out);
+        assert_eq!(out, [4.0, 0.0, 4.0, 0.0]);
+    }
+
+    proptest! {
+        #[test]
+        fn a_constant_map_pools_to_the_constant_inside_and_never_beyond_it(
+            x in -20f32..60.0, y in -20f32..60.0, w in 0f32..60.0, h in 0f32..60.0, channels in 1usize..70,
+        ) {
+            let data = vec![3.0; 9 * 13 * channels];
+            let map = FeatureMap { data: &data, size: Size::new(9, 13), channels };
+            let mut out = vec![f32::NAN; 4 * channels];
+            ALIGN.pool(map, BBox::new(x, y, x + w, y + h), 0.25, &mut out);
+            prop_assert!(out.iter().all(|v| (-1e-5..=3.0 + 1e-5).contains(v)));
+            if x >= 0.0 && y >= 0.0 && x + w.max(4.0) <= 48.0 && y + h.max(4.0) <= 32.0 {
+                prop_assert!(out.iter().all(|v| (v - 3.0).abs() < 1e-5));
+            }
+        }
+
+        #[test]
+        fn any_region_is_safe(x1 in any::<f32>(), y1 in any::<f32>(), x2 in any::<f32>(), y2 in any::<f32>()) {
+            let mut out = vec![0.0; 8];
+            let data = ramp();
+            let map = FeatureMap { data: &data, size: Size::new(5, 7), channels: 2 };
+            ALIGN.pool(map, BBox::new(x1, y1, x2, y2), 0.25, &mut out);
+        }
+    }
+}
