@@ -44,7 +44,10 @@ pub enum Error {
     },
 
     /// A pickle names something that is neither a tensor nor plain data. Nothing was called.
-    #[error("refused: the pickle asks for `{global}`, and only tensors and plain data are read from checkpoints")]
+    #[error(
+        "refused: the pickle asks for `{global}`, and only tensors and plain data are read from checkpoints; \
+         save the parameters alone with torch.save(model.state_dict(), \"weights.pth\")"
+    )]
     ForbiddenGlobal {
         /// `module.name`, as the pickle gives it.
         global: String,
@@ -167,4 +170,13 @@ fn some(names: &[String]) -> String {
         text += &format!(" and {} more", names.len() - SHOWN);
     }
     text
+}
+
+impl Error {
+    /// Wraps what libtorch said: its first line, without the C++ stack that follows.
+    pub(crate) fn torch(doing: &'static str, error: tch::TchError) -> Self {
+        let text = error.to_string();
+        let line = text.lines().next().unwrap_or_default().trim().to_owned();
+        Self::Torch { doing, source: line.into() }
+    }
 }

@@ -1,0 +1,53 @@
+//! The feature pyramid. "Feature Pyramid Networks for Object Detection", <https://arxiv.org/abs/1612.03144>.
+
+use tch::Tensor;
+
+use super::{Conv, ConvShape, Parameters, TchResult};
+use crate::config::FpnConfig;
+use crate::error::Result;
+
+/// Lateral 1×1 convolutions, a top-down sum, and a 3×3 convolution on each level.
+///
+/// torchvision `ops/feature_pyramid_network.py`, `FeaturePyramidNetwork` with `LastLevelMaxPool`.
+#[derive(Debug)]
+pub(crate) struct FeaturePyramid {
+    inner: Vec<Conv>,
+    layer: Vec<Conv>,
+}
+
+impl FeaturePyramid {
+    /// From `backbone.fpn.inner_blocks.{i}.0` and `backbone.fpn.layer_blocks.{i}.0`; `inputs` are the channels of C2..C5.
+    ///
+    /// # Errors
+    ///
+    /// When a tensor is missing or has another shape.
+    pub fn new(parameters: &mut Parameters, inputs: [i64; 4], config: &FpnConfig) -> Result<Self> {
+        let (mut inner, mut layer) = (Vec::new(), Vec::new());
+        for (i, &input) in inputs.iter().enumerate() {
+            let lateral = ConvShape::new(input, config.channels, 1);
+            let smooth = ConvShape::new(config.channels, config.channels, 3);
+            inner.push(Conv::new(parameters, &format!("backbone.fpn.inner_blocks.{i}.0"), lateral)?);
+            layer.push(Conv::new(parameters, &format!("backbone.fpn.layer_blocks.{i}.0"), smooth)?);
+        }
+        Ok(Self { inner, layer })
+    }
+
+    /// C2..C5 to P2..P6, each `[1, channels, H_i, W_i]`; P6 is every other row and column of P5.
+    pub fn forward(&self, features: &[Tensor]) -> TchResult<Vec<Tensor>> {
+        let mut pyramid = Vec::with_capacity(features.len() + 1);
+        let mut above: Option<Tensor> = None;
+        for ((feature, inner), layer) in features.iter().zip(&self.inner).zip(&self.layer).rev() {
+            let mut merged = inner.forward(feature)?;
+            if let Some(above) = above {
+                let size = &merged.size()[2..];
+                let _ = merged.f_add_(&above.f_upsample_nearest2d(size, None, None)?)?;
+            }
+            pyramid.push(layer.forward(&merged)?);
+            above = Some(merged);
+        }
+        pyramid.reverse();
+        let p6 = pyramid[pyramid.len() - 1].f_max_pool2d([1, 1], [2, 2], [0, 0], [1, 1], false)?;
+        pyramid.push(p6);
+        Ok(pyramid)
+    }
+}
