@@ -1,0 +1,70 @@
+//! The mask head: which part of its box an object covers. "Mask R-CNN" section 3, <https://arxiv.org/abs/1703.06870>.
+
+use tch::{Device, Tensor};
+
+use crate::config::{FpnConfig, MaskHeadConfig};
+use crate::error::Result;
+use crate::nn::memory::HostTensor;
+use crate::nn::{Conv, ConvShape, Deconv, Parameters, TchResult};
+use crate::ops::RoiAlign;
+
+/// A row of 3×3 convolutions, a deconvolution, and a 1×1 convolution to one mask a class.
+///
+/// torchvision `models/detection/mask_rcnn.py`, `MaskRCNNHeads` and `MaskRCNNPredictor`.
+#[derive(Debug)]
+pub(super) struct MaskHead {
+    convolutions: Vec<Conv>,
+    deconvolution: Deconv,
+    logits: Conv,
+    device: Device,
+    /// How regions are pooled for this head.
+    pub align: RoiAlign,
+}
+
+impl MaskHead {
+    /// From `roi_heads.mask_head.{i}.0` and `roi_heads.mask_predictor.{conv5_mask,mask_fcn_logits}`.
+    ///
+    /// # Errors
+    ///
+    /// When a tensor is missing or has another shape.
+    pub fn new(parameters: &mut Parameters, fpn: &FpnConfig, config: &MaskHeadConfig, classes: i64) -> Result<Self> {
+        let predictor = "roi_heads.mask_predictor";
+        let channels = config.channels;
+        let convolutions = (0..config.convolutions)
+            .map(|i| {
+                let input = if i == 0 { fpn.channels } else { channels };
+                Conv::new(parameters, &format!("roi_heads.mask_head.{i}.0"), ConvShape::new(input, channels, 3))
+            })
+            .collect::<Result<_>>()?;
+        let logits_name = format!("{predictor}.mask_fcn_logits");
+        Ok(Self {
+            convolutions,
+            deconvolution: Deconv::new(parameters, &format!("{predictor}.conv5_mask"), channels, channels)?,
+            logits: Conv::new(parameters, &logits_name, ConvShape::new(channels, classes, 1))?,
+            device: parameters.device,
+            align: RoiAlign { resolution: config.resolution, sampling_ratio: config.sampling_ratio },
+        })
+    }
+
+    /// Cells along each side of a mask: the deconvolution doubles the pooled resolution.
+    pub fn side(&self) -> usize {
+        2 * self.align.resolution
+    }
+
+    /// Probabilities `[R, side, side]` of the class slot of each of the pooled features `[R, C, bins, bins]`. `R` may be 0.
+    ///
+    /// torchvision `models/detection/roi_heads.py`, `maskrcnn_inference`; unlike there, the sigmoid is taken only of the
+    /// class that is asked for.
+    pub fn forward(&self, pooled: &Tensor, slots: &[usize]) -> TchResult<HostTensor> {
+        let mut x = pooled.shallow_clone();
+        for convolution in &self.convolutions {
+            x = convolution.forward_relu(&x)?; // [R, channels, bins, bins]
+        }
+        let x = self.deconvolution.forward(&x)?.f_relu_()?; // [R, channels, side, side]
+        let logits = self.logits.forward(&x)?; // [R, K, side, side]
+        let slots: Vec<i64> = slots.iter().map(|&slot| slot as i64).collect();
+        let rows = Tensor::f_arange(slots.len() as i64, (tch::Kind::Int64, self.device))?;
+        let slots = Tensor::f_from_slice(&slots)?.f_to_device(self.device)?;
+        HostTensor::new(&logits.f_index(&[Some(rows), Some(slots)])?.f_sigmoid()?) // [R, side, side]
+    }
+}

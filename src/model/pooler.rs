@@ -1,0 +1,114 @@
+//! RoIAlign over the pyramid. The only place, beside the anchors, that crosses from resized pixels to feature cells.
+
+use rayon::prelude::*;
+use tch::Tensor;
+
+use crate::geometry::{BBox, Size};
+use crate::nn::TchResult;
+use crate::nn::memory::{self, HostTensor};
+use crate::ops::{FeatureMap, RoiAlign};
+
+/// Side of a region, in pixels, that is pooled from P4: ImageNet's usual training size. FPN paper, eq. 1.
+const CANONICAL_SCALE: f32 = 224.0;
+
+/// The level, as the logarithm of its stride, that a region of that side is pooled from. FPN paper, eq. 1.
+const CANONICAL_LEVEL: f32 = 4.0;
+
+/// P2..P5 in host memory, ready to be pooled from.
+pub(super) struct Pooler {
+    levels: Vec<Level>,
+    /// The logarithms of the first and the last level's strides.
+    finest: f32,
+    coarsest: f32,
+}
+
+struct Level {
+    data: HostTensor,
+    size: Size,
+    channels: usize,
+    /// Feature cells a pixel.
+    scale: f32,
+}
+
+impl Level {
+    fn map(&self) -> (FeatureMap<'_>, f32) {
+        (FeatureMap { data: self.data.as_slice(), size: self.size, channels: self.channels }, self.scale)
+    }
+}
+
+impl Pooler {
+    /// Takes P2..P5, `[1, C, H, W]` each, of an image that has `resized` pixels before padding.
+    ///
+    /// torchvision `ops/poolers.py`, `_setup_scales`.
+    pub fn new(pyramid: &[Tensor], resized: Size) -> TchResult<Self> {
+        let level = |feature: &Tensor| {
+            let shape = feature.size();
+            let size = Size::new(shape[2] as usize, shape[3] as usize);
+            let data = HostTensor::channels_last(feature)?;
+            Ok(Level { data, size, channels: shape[1] as usize, scale: infer_scale(size, resized) })
+        };
+        let levels = pyramid.iter().map(level).collect::<TchResult<Vec<_>>>()?;
+        let stride = |level: Option<&Level>| level.map_or(0.0, |level| -level.scale.log2());
+        Ok(Self { finest: stride(levels.first()), coarsest: stride(levels.last()), levels })
+    }
+
+    /// Pools each region from the level that fits its size: `[R, C, bins, bins]`, channels-last. `R` may be 0.
+    ///
+    /// torchvision `ops/poolers.py`, `_multiscale_roi_align`.
+    pub fn pool(&self, regions: &[BBox], align: RoiAlign) -> TchResult<Tensor> {
+        let channels = self.levels.first().map_or(0, |level| level.channels);
+        let bins = align.resolution;
+        let shape = [regions.len() as i64, bins as i64, bins as i64, channels as i64];
+        let maps: Vec<(FeatureMap, f32)> = self.levels.iter().map(Level::map).collect();
+        let assigned: Vec<usize> = regions.iter().map(|&region| level_of(region, self.finest, self.coarsest)).collect();
+        let pooled = memory::filled::<tch::TchError>(&shape, |out| {
+            let bins = out.par_chunks_exact_mut(bins * bins * channels);
+            bins.zip(regions).zip(&assigned).for_each(|((out, &region), &level)| {
+                let (map, scale) = maps[level];
+                align.pool(map, region, scale, out);
+            });
+            Ok(())
+        })?;
+        pooled.f_permute([0, 3, 1, 2])
+    }
+}
+
+/// The index of the level that a region is pooled from, of levels whose strides have these logarithms.
+///
+/// FPN paper, eq. 1; torchvision `ops/poolers.py`, `LevelMapper`.
+fn level_of(region: BBox, finest: f32, coarsest: f32) -> usize {
+    // torchvision adds this so that a region of exactly the canonical side does not fall below its level.
+    const EPSILON: f32 = 1e-6;
+    let side = region.area().sqrt();
+    let level = (CANONICAL_LEVEL + (side / CANONICAL_SCALE).log2() + EPSILON).floor();
+    (level.min(coarsest).max(finest) - finest) as usize
+}
+
+/// Feature cells a pixel: the ratio of the heights, rounded to a power of two. torchvision `ops/poolers.py`, `_infer_scale`.
+fn infer_scale(feature: Size, image: Size) -> f32 {
+    (feature.height as f32 / image.height as f32).log2().round_ties_even().exp2()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::Fixture;
+
+    #[test]
+    fn regions_go_to_the_levels_that_torchvision_sends_them_to() {
+        let ops = Fixture::ops();
+        for case in ops.cases("level_mapper") {
+            let levels = ops.integers(&format!("{case}levels"));
+            let (finest, coarsest) = (levels[0] as f32, levels[1] as f32);
+            let regions = ops.boxes(&format!("{case}boxes"));
+            let found: Vec<usize> = regions.iter().map(|&region| level_of(region, finest, coarsest)).collect();
+            assert_eq!(found, ops.indices(&format!("{case}expected")), "{case}");
+        }
+    }
+
+    #[test]
+    fn the_scale_is_the_power_of_two_nearest_to_the_ratio_of_the_heights() {
+        assert_eq!(infer_scale(Size::new(200, 999), Size::new(799, 1)), 0.25);
+        assert_eq!(infer_scale(Size::new(25, 1), Size::new(800, 1333)), 1.0 / 32.0);
+    }
+}

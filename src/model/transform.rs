@@ -1,0 +1,166 @@
+//! The image as the network sees it, and the way back. The only place that crosses from original pixels to resized ones.
+
+use image::RgbImage;
+use rayon::prelude::*;
+use tch::Tensor;
+
+use crate::config::TransformConfig;
+use crate::error::{Error, Result};
+use crate::geometry::{BBox, Size};
+use crate::nn::memory;
+use crate::ops::bilinear::{Resize, Sample};
+
+/// The network's input and what is needed to undo the resize.
+#[derive(Debug)]
+pub(super) struct Transformed {
+    /// `[1, 3, H, W]`, channels-last, resized, normalised and padded.
+    pub input: Tensor,
+    /// The sizes that the image went through.
+    pub frame: Frame,
+}
+
+/// The sizes of an image before the network, and with them the way between original and resized pixels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Frame {
+    /// As the user gave it.
+    pub original: Size,
+    /// After the resize, before the padding.
+    pub resized: Size,
+    /// Of the network's input.
+    pub padded: Size,
+}
+
+impl Frame {
+    /// The sizes that an image of size `original` goes through. torchvision `GeneralizedRCNNTransform.batch_images`.
+    fn new(original: Size, config: &TransformConfig) -> Self {
+        let resized = resized_size(original, config);
+        let padded = Size::new(
+            resized.height.next_multiple_of(config.size_divisible),
+            resized.width.next_multiple_of(config.size_divisible),
+        );
+        Self { original, resized, padded }
+    }
+
+    /// A box of the resized image in original pixels. torchvision `models/detection/transform.py`, `resize_boxes`.
+    pub fn to_original(self, bbox: BBox) -> BBox {
+        let ratio = |original: usize, resized: usize| original as f32 / resized as f32;
+        bbox.scale(ratio(self.original.width, self.resized.width), ratio(self.original.height, self.resized.height))
+    }
+}
+
+/// Normalises, resizes (bilinear, no antialias) and pads.
+///
+/// In Rust and not in libtorch: one pass from bytes to the padded channels-last input, and the same bits for any number of
+/// threads. torchvision `models/detection/transform.py`, `GeneralizedRCNNTransform`.
+///
+/// # Errors
+///
+/// When the image has no pixels.
+pub(super) fn transform(image: &RgbImage, config: &TransformConfig) -> Result<Transformed> {
+    let original = Size::new(image.height() as usize, image.width() as usize);
+    if original.area() == 0 {
+        let reason = "it has no pixels".to_owned();
+        return Err(Error::Image { width: original.width, height: original.height, reason });
+    }
+    let frame = Frame::new(original, config);
+    let Frame { resized, padded, .. } = frame;
+    let shape = [1, padded.height as i64, padded.width as i64, 3];
+    let input = memory::filled(&shape, |pixels| {
+        resize(image, resized, config, pixels, padded.width);
+        Ok(())
+    })
+    .and_then(|pixels| pixels.f_permute([0, 3, 1, 2]))
+    .map_err(|e| Error::torch("preparing the image", e))?;
+    Ok(Transformed { input, frame })
+}
+
+/// The size after the resize: the shorter side at `min_size`, unless the longer one would exceed `max_size`; never zero.
+///
+/// The factor is an f64 and the sides are cut, not rounded: 0.8 · 1000 may become 799.
+/// torchvision `_resize_image_and_masks`; PyTorch `nn/functional.py`, `interpolate` with `recompute_scale_factor`.
+fn resized_size(original: Size, config: &TransformConfig) -> Size {
+    let shorter = original.height.min(original.width) as f64;
+    let longer = original.height.max(original.width) as f64;
+    let scale = (config.min_size as f64 / shorter).min(config.max_size as f64 / longer);
+    let side = |side: usize| ((side as f64 * scale).floor() as usize).max(1);
+    Size::new(side(original.height), side(original.width))
+}
+
+/// Writes the resized and normalised image into the top left of `[rows, stride, 3]` and leaves the rest as it is.
+fn resize(image: &RgbImage, resized: Size, config: &TransformConfig, pixels: &mut [f32], stride: usize) {
+    // 256 byte values a channel: normalise each once.
+    let normalised: [[f32; 256]; 3] = std::array::from_fn(|channel| {
+        std::array::from_fn(|byte| (byte as f32 / 255.0 - config.mean[channel]) / config.std[channel])
+    });
+    let bytes = image.as_raw();
+    let width = image.width() as usize;
+    let samples = |from: usize, to: usize| -> Vec<Sample> {
+        let resize = Resize::new(from, to as f32);
+        (0..to).map(|position| resize.sample(position as f32)).collect()
+    };
+    let columns = samples(width, resized.width);
+    let rows = samples(image.height() as usize, resized.height);
+    pixels.par_chunks_mut(stride * 3).zip(&rows).for_each(|(out, row)| {
+        let value =
+            |y: usize, x: usize, channel: usize| normalised[channel][usize::from(bytes[(y * width + x) * 3 + channel])];
+        for (out, column) in out.chunks_exact_mut(3).zip(&columns) {
+            for (channel, out) in out.iter_mut().enumerate() {
+                let along = |y: usize| {
+                    value(y, column.low, channel) * column.low_weight
+                        + value(y, column.high, channel) * column.high_weight
+                };
+                *out = along(row.low) * row.low_weight + along(row.high) * row.high_weight;
+            }
+        }
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::{Fixture, difference, edges};
+
+    fn config(min_size: usize, max_size: usize) -> TransformConfig {
+        let (mean, std) = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]);
+        TransformConfig { min_size, max_size, mean, std, size_divisible: 32 }
+    }
+
+    #[test]
+    fn resizes_normalises_and_pads_as_torchvision_does() {
+        let ops = Fixture::ops();
+        for case in ops.cases("transform") {
+            let bound = |name: &str| ops.indices(&format!("{case}{name}"))[0];
+            let config = config(bound("min_size"), bound("max_size"));
+            let Transformed { input, frame } = transform(&ops.image(&format!("{case}image")), &config).unwrap();
+            assert_eq!(frame.resized, ops.size(&format!("{case}expected_size")), "{case}");
+            let shape: Vec<usize> = input.size().iter().map(|&side| side as usize).collect();
+            assert_eq!(shape, ops.shape(&format!("{case}expected")), "{case}");
+            let input = Vec::<f32>::try_from(input.contiguous().view([-1])).unwrap();
+            let apart = difference(&input, &ops.floats(&format!("{case}expected")));
+            assert!(apart <= 1e-6, "{case} {apart:e}"); // values of up to 2.6: four units in the last place
+        }
+    }
+
+    #[test]
+    fn boxes_return_to_original_pixels_as_torchvision_returns_them() {
+        let ops = Fixture::ops();
+        for case in ops.cases("resize_boxes") {
+            let resized = ops.size(&format!("{case}from_size"));
+            let frame = Frame { original: ops.size(&format!("{case}to_size")), resized, padded: resized };
+            let found: Vec<BBox> = ops.boxes(&format!("{case}boxes")).iter().map(|&b| frame.to_original(b)).collect();
+            assert_eq!(edges(&found), ops.floats(&format!("{case}expected")), "{case}");
+        }
+    }
+
+    #[test]
+    fn no_side_vanishes_however_thin_the_image() {
+        let frame = Frame::new(Size::new(1, 20_000), &config(352, 544));
+        assert_eq!((frame.resized, frame.padded), (Size::new(1, 544), Size::new(32, 544)));
+    }
+
+    #[test]
+    fn an_image_without_pixels_is_refused() {
+        let error = transform(&RgbImage::new(0, 7), &config(352, 544)).unwrap_err();
+        assert_eq!(error.to_string(), "cannot segment an image of 0×7 pixels: it has no pixels");
+    }
+}
