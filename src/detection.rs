@@ -165,3 +165,115 @@ impl Rle {
         text
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::Value;
+
+    /// The masks of `tests/reference/make_rle.py`, as (name, mask filling its image, pycocotools' counts and area).
+    fn reference() -> Vec<(String, Mask, String, usize)> {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/rle.json");
+        let cases: Vec<Value> = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+        let number = |value: &Value| value.as_u64().unwrap() as usize;
+        let case = |case: &Value| {
+            let size = Size::new(number(&case["height"]), number(&case["width"]));
+            let runs = case["runs"].as_array().unwrap().iter().enumerate();
+            let bits = runs.flat_map(|(i, run)| std::iter::repeat_n(i % 2 == 1, number(run))).collect();
+            let text = |key: &str| case[key].as_str().unwrap().to_owned();
+            (text("name"), Mask::new(size, 0, 0, size, bits), text("counts"), number(&case["area"]))
+        };
+        cases.iter().map(case).collect()
+    }
+
+    /// The same mask, stored for the smallest rectangle that holds it.
+    fn cropped(mask: &Mask) -> Mask {
+        let Size { height, width } = mask.image();
+        let columns: Vec<_> = (0..width).filter(|&x| (0..height).any(|y| mask.contains(x, y))).collect();
+        let rows: Vec<_> = (0..height).filter(|&y| (0..width).any(|x| mask.contains(x, y))).collect();
+        let (Some((&left, &right)), Some((&top, &bottom))) =
+            (columns.first().zip(columns.last()), rows.first().zip(rows.last()))
+        else {
+            return Mask::empty(mask.image());
+        };
+        let bits = (top..=bottom).flat_map(|y| (left..=right).map(move |x| mask.contains(x, y))).collect();
+        Mask::new(mask.image(), left, top, Size::new(bottom - top + 1, right - left + 1), bits)
+    }
+
+    /// pycocotools `rleFrString`.
+    fn decompress(text: &str) -> Vec<u32> {
+        let (mut counts, mut bytes) = (Vec::<i64>::new(), text.bytes());
+        while let Some(mut byte) = bytes.next() {
+            let (mut value, mut shift) = (0, 0);
+            loop {
+                let bits = i64::from(byte) - 48;
+                value |= (bits & 0x1f) << shift;
+                shift += 5;
+                if bits & 0x20 == 0 {
+                    if bits & 0x10 != 0 {
+                        value |= -1 << shift;
+                    }
+                    break;
+                }
+                byte = bytes.next().unwrap();
+            }
+            if counts.len() > 2 {
+                value += counts[counts.len() - 2];
+            }
+            counts.push(value);
+        }
+        counts.into_iter().map(|count| u32::try_from(count).unwrap()).collect()
+    }
+
+    #[test]
+    fn compressed_counts_and_areas_are_those_of_pycocotools() {
+        let cases = reference();
+        assert!(cases.len() >= 60, "{}", cases.len());
+        for (name, mask, counts, area) in cases {
+            assert_eq!(mask.rle().compressed(), counts, "{name}");
+            assert_eq!(mask.area(), area, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_stored_rectangle_does_not_show_in_the_encoding() {
+        for (name, mask, counts, _) in reference() {
+            assert_eq!(cropped(&mask).rle().compressed(), counts, "{name}");
+        }
+    }
+
+    #[test]
+    fn iou_compares_masks_stored_for_different_rectangles() {
+        let size = Size::new(4, 9);
+        let left = Mask::new(size, 1, 1, Size::new(2, 4), vec![true; 8]);
+        let right = Mask::new(size, 3, 0, Size::new(3, 4), vec![true; 12]);
+        assert_eq!(left.iou(&right), 4.0 / 16.0);
+        assert_eq!(left.iou(&left), 1.0);
+        assert_eq!(left.iou(&Mask::empty(size)), 0.0);
+    }
+
+    /// A mask stored for a rectangle anywhere in its image, by its margins on the four sides.
+    fn any_mask() -> impl Strategy<Value = Mask> {
+        let margins = (0usize..9, 0usize..9, 0usize..9, 0usize..9);
+        (margins, 0usize..30, 0usize..30).prop_flat_map(|((left, top, right, bottom), height, width)| {
+            let image = Size::new(top + height + bottom, left + width + right);
+            let bits = prop::collection::vec(any::<bool>(), height * width);
+            bits.prop_map(move |bits| Mask::new(image, left, top, Size::new(height, width), bits))
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn decompressing_gives_the_pixels_back(mask in any_mask()) {
+            let counts = decompress(&mask.rle().compressed());
+            prop_assert_eq!(&counts, &mask.rle().counts);
+            let runs = counts.iter().enumerate();
+            let bits: Vec<bool> = runs.flat_map(|(i, &run)| std::iter::repeat_n(i % 2 == 1, run as usize)).collect();
+            prop_assert_eq!(bits.len(), mask.image().area());
+            for (i, &bit) in bits.iter().enumerate() {
+                prop_assert_eq!(mask.contains(i / mask.image().height, i % mask.image().height), bit);
+            }
+        }
+    }
+}
