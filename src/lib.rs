@@ -15,6 +15,7 @@ mod labels;
 mod model;
 mod nn;
 mod ops;
+mod report;
 
 pub use detection::{Detection, Mask, Rle};
 pub use device::Device;
@@ -22,3 +23,4 @@ pub use error::{Error, Result};
 pub use family::{Family, Precision, Weights};
 pub use geometry::{BBox, Size};
 pub use model::{MaskRcnn, SegmentOptions, Stage, libtorch_version, set_threads};
+pub use report::{ImageInfo, ModelInfo, Report};
