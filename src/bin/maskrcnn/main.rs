@@ -1,2 +1,24 @@
-//! The program.
-fn main() {}
+//! The program `maskrcnn`: images in, pictures with masks and lists of objects out.
+
+mod app;
+mod cli;
+mod output;
+mod source;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+/// Something failed; a command line that makes no sense is 2, by clap.
+const FAILURE: ExitCode = ExitCode::FAILURE;
+
+fn main() -> ExitCode {
+    match app::run(&cli::Options::from_command_line()) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => FAILURE,
+        Err(error) => {
+            // Unlike `eprintln!`, no panic when standard error is closed.
+            writeln!(std::io::stderr(), "error: {error:#}").ok();
+            FAILURE
+        }
+    }
+}

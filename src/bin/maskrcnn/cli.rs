@@ -1,0 +1,247 @@
+//! The command line: what the user typed (`Args`) -> what the program does ([`Options`]). No file is touched here.
+
+use std::ffi::OsString;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::LazyLock;
+
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
+use maskrcnn::{Device, SegmentOptions, Style};
+
+use crate::source::Source;
+
+static VERSION: LazyLock<String> =
+    LazyLock::new(|| format!("{} (libtorch {})", env!("CARGO_PKG_VERSION"), maskrcnn::libtorch_version()));
+
+const EXAMPLES: &str = "\
+Examples:
+  maskrcnn photo.jpg                        writes out/photo.png and out/photo.json
+  maskrcnn -o results holiday/*.jpg         several images, one load of the model
+  maskrcnn --classes person,dog photo.jpg   only people and dogs
+  maskrcnn -t 0.8 photo.jpg                 only what the model is sure of
+  curl -s https://example.org/a.jpg | maskrcnn -
+
+Exit status: 0 when every image was done, also when nothing was found; 1 when something failed; 2 when the \
+command line makes no sense.";
+
+/// Finds the objects in photos, pixel by pixel, with Mask R-CNN. For each image it writes a picture with the objects
+/// drawn on it (PNG) and a list of them (JSON).
+#[derive(Debug, Parser)]
+#[command(name = "maskrcnn", version = VERSION.as_str(), after_help = EXAMPLES, max_term_width = 110)]
+struct Args {
+    /// Images: PNG, JPEG, WebP, GIF, BMP or TIFF files; - reads one from standard input
+    #[arg(value_name = "IMAGE", required = true)]
+    images: Vec<OsString>,
+
+    /// Directory for the results; made when it is missing
+    #[arg(short, long, value_name = "DIR", default_value = "out")]
+    output: PathBuf,
+
+    /// Weights to use instead of the ones built in: a safetensors or PyTorch .pth file
+    #[arg(short, long, value_name = "FILE")]
+    weights: Option<PathBuf>,
+
+    /// Lowest score to report, from 0 to 1
+    #[arg(short, long, value_name = "SCORE", default_value = "0.5", value_parser = fraction, allow_negative_numbers = true)]
+    threshold: f32,
+
+    /// Classes to report, separated by commas, such as person,dog; all when left out
+    #[arg(long, value_name = "NAMES", value_parser = class, value_delimiter = ',')]
+    classes: Option<Vec<String>>,
+
+    /// Most objects to report in an image, the surest first
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    max_detections: Option<NonZeroUsize>,
+
+    /// Where to compute: cpu, cuda, cuda:N (the N-th GPU, from 0) or mps
+    #[arg(long, default_value = "cpu")]
+    device: Device,
+
+    /// Processor threads to use; all cores when left out
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    threads: Option<NonZeroUsize>,
+
+    /// How much of the photo the masks hide, from 0 (nothing) to 1 (everything)
+    #[arg(long, value_name = "FRACTION", value_parser = fraction, allow_negative_numbers = true, help_heading = "Drawing")]
+    mask_opacity: Option<f32>,
+
+    /// Draw no masks
+    #[arg(long, help_heading = "Drawing")]
+    no_masks: bool,
+
+    /// Draw no boxes
+    #[arg(long, help_heading = "Drawing")]
+    no_boxes: bool,
+
+    /// Draw no captions
+    #[arg(long, help_heading = "Drawing")]
+    no_captions: bool,
+
+    /// Write the JSON only, no picture
+    #[arg(long, help_heading = "Drawing", conflicts_with_all = ["mask_opacity", "no_masks", "no_boxes", "no_captions"])]
+    json_only: bool,
+
+    /// Print nothing but errors
+    #[arg(short, long, conflicts_with = "verbose")]
+    quiet: bool,
+
+    /// Print how long each stage took
+    #[arg(short, long)]
+    verbose: bool,
+}
+
+/// What the program is to do.
+#[derive(Debug)]
+pub struct Options {
+    /// The images, in the order in which they were named; never empty.
+    pub sources: Vec<Source>,
+    /// Where the results go.
+    pub output: PathBuf,
+    /// The weights file; none for the embedded one.
+    pub weights: Option<PathBuf>,
+    /// Where to compute.
+    pub device: Device,
+    /// Threads to use; none for libtorch's own choice.
+    pub threads: Option<usize>,
+    /// What to report.
+    pub segment: SegmentOptions,
+    /// How to draw; none for no picture.
+    pub style: Option<Style>,
+    /// How much to say.
+    pub verbosity: Verbosity,
+}
+
+/// How much to say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verbosity {
+    /// Errors only.
+    Quiet,
+    /// A line for each image.
+    Normal,
+    /// How long each stage took, too.
+    Verbose,
+}
+
+impl Options {
+    /// From the command line of this process; prints help, version or a usage error and exits when that is all there is
+    /// to do.
+    pub fn from_command_line() -> Self {
+        Args::try_parse().and_then(Self::resolve).unwrap_or_else(|error| error.exit())
+    }
+
+    fn resolve(args: Args) -> Result<Self, clap::Error> {
+        let sources: Vec<_> = args.images.iter().map(|name| Source::new(name)).collect();
+        if sources.iter().filter(|source| **source == Source::Stdin).count() > 1 {
+            let message = "`-` stands twice among the images; standard input can be read only once";
+            return Err(Args::command().error(ErrorKind::ArgumentConflict, message));
+        }
+        let default = Style::default();
+        let style = Style {
+            mask_opacity: args.mask_opacity.unwrap_or(default.mask_opacity),
+            masks: !args.no_masks,
+            boxes: !args.no_boxes,
+            captions: !args.no_captions,
+        };
+        Ok(Self {
+            sources,
+            output: args.output,
+            weights: args.weights,
+            device: args.device,
+            threads: args.threads.map(NonZeroUsize::get),
+            segment: SegmentOptions {
+                score_threshold: args.threshold,
+                classes: args.classes,
+                max_detections: args.max_detections.map(NonZeroUsize::get),
+            },
+            style: (!args.json_only).then_some(style),
+            verbosity: match (args.quiet, args.verbose) {
+                (true, _) => Verbosity::Quiet,
+                (false, true) => Verbosity::Verbose,
+                (false, false) => Verbosity::Normal,
+            },
+        })
+    }
+}
+
+/// A number from 0 to 1. NaN is none.
+fn fraction(text: &str) -> Result<f32, String> {
+    text.parse()
+        .ok()
+        .filter(|number| (0.0..=1.0).contains(number))
+        .ok_or_else(|| "expected a number from 0 to 1".into())
+}
+
+/// The name of a class; a space after the comma is not part of it.
+fn class(text: &str) -> Result<String, String> {
+    let name = text.trim();
+    if name.is_empty() { Err("expected names of classes, separated by commas".into()) } else { Ok(name.to_owned()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(args: &[&str]) -> Result<Options, ErrorKind> {
+        let args = std::iter::once("maskrcnn").chain(args.iter().copied());
+        Args::try_parse_from(args).and_then(Options::resolve).map_err(|error| error.kind())
+    }
+
+    #[test]
+    fn the_definition_of_the_command_line_is_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn an_image_alone_has_the_documented_defaults() {
+        let options = options(&["photo.jpg"]).unwrap();
+        assert_eq!(options.sources, [Source::File("photo.jpg".into())]);
+        assert_eq!(options.output, PathBuf::from("out"));
+        assert_eq!(options.segment, SegmentOptions::default());
+        assert_eq!(options.segment.score_threshold, 0.5);
+        assert_eq!(options.style, Some(Style::default()));
+        assert_eq!((options.weights, options.threads, options.device), (None, None, Device::Cpu));
+        assert_eq!(options.verbosity, Verbosity::Normal);
+    }
+
+    #[test]
+    fn classes_are_split_at_commas_and_trimmed_and_keep_their_inner_spaces() {
+        let classes = |text| options(&["--classes", text, "a.png"]).map(|options| options.segment.classes);
+        assert_eq!(classes("person, potted plant"), Ok(Some(vec!["person".into(), "potted plant".into()])));
+        for bad in ["", "person,", ",", " "] {
+            assert_eq!(classes(bad), Err(ErrorKind::ValueValidation), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn numbers_out_of_range_are_refused() {
+        for option in ["--threshold", "--mask-opacity"] {
+            for bad in ["1.01", "-0.1", "NaN", "inf", "half", "", "50%"] {
+                assert_eq!(options(&[option, bad, "a.png"]).unwrap_err(), ErrorKind::ValueValidation, "{option} {bad}");
+            }
+            for good in ["0", "1", "0.25", "1e-3"] {
+                assert!(options(&[option, good, "a.png"]).is_ok(), "{option} {good}");
+            }
+        }
+        for option in ["--threads", "--max-detections"] {
+            assert_eq!(options(&[option, "0", "a.png"]).unwrap_err(), ErrorKind::ValueValidation, "{option}");
+        }
+    }
+
+    #[test]
+    fn each_drawing_option_changes_its_part_of_the_style_and_no_other() {
+        let style = |args: &[&str]| options(&[args, &["a.png"]].concat()).unwrap().style.unwrap();
+        assert_eq!(style(&["--no-masks"]), Style { masks: false, ..Style::default() });
+        assert_eq!(style(&["--no-boxes"]), Style { boxes: false, ..Style::default() });
+        assert_eq!(style(&["--no-captions"]), Style { captions: false, ..Style::default() });
+        assert_eq!(style(&["--mask-opacity", "0.125"]), Style { mask_opacity: 0.125, ..Style::default() });
+    }
+
+    #[test]
+    fn options_that_contradict_each_other_are_refused() {
+        assert_eq!(options(&["-q", "-v", "a.png"]).unwrap_err(), ErrorKind::ArgumentConflict);
+        assert_eq!(options(&["-", "a.png", "-"]).unwrap_err(), ErrorKind::ArgumentConflict);
+        assert_eq!(options(&["--json-only", "--no-boxes", "a.png"]).unwrap_err(), ErrorKind::ArgumentConflict);
+        assert_eq!(options(&["--json-only", "a.png"]).unwrap().style, None);
+    }
+}
