@@ -1,0 +1,463 @@
+//! The whole command through the built binary. What is found is the model's affair: here it only matters that a dog is.
+
+use std::fs;
+use std::io::Read;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use assert_cmd::Command;
+use predicates::prelude::*;
+use predicates::str::{contains, is_empty, starts_with};
+use serde_json::Value;
+use tempfile::TempDir;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_maskrcnn");
+
+fn repository(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// A folder with `dog.jpg` (a photo with a dog), `cat.png` and `small.png` in it, where the program is run.
+fn folder() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, from) in [
+        ("dog.jpg", "examples/photos/dog1.jpg"),
+        ("cat.png", "examples/photos/chelsea.png"),
+        ("small.png", "tests/fixtures/images/png-rgb.png"),
+    ] {
+        fs::copy(repository(from), folder.path().join(name)).unwrap();
+    }
+    folder
+}
+
+fn maskrcnn(folder: &TempDir, args: &[&str]) -> Command {
+    let mut command = Command::new(PROGRAM);
+    command.current_dir(folder).args(args);
+    command
+}
+
+fn report(folder: &TempDir, path: &str) -> Value {
+    serde_json::from_str(&fs::read_to_string(folder.path().join(path)).unwrap()).unwrap()
+}
+
+fn labels(report: &Value) -> Vec<&str> {
+    report["detections"].as_array().unwrap().iter().map(|entry| entry["label"].as_str().unwrap()).collect()
+}
+
+/// Names of the files in `path`, sorted, hidden ones included.
+fn listing(folder: &TempDir, path: &str) -> Vec<String> {
+    let entries = fs::read_dir(folder.path().join(path)).unwrap();
+    let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_photo_gives_a_picture_of_its_size_a_valid_report_and_one_line() {
+    let folder = folder();
+    let line = contains("× dog").and(predicate::str::ends_with(" -> out/dog.png, out/dog.json\n"));
+    let line = line.and(starts_with("dog.jpg: ")).and(predicate::str::contains("\n").count(1));
+    maskrcnn(&folder, &["dog.jpg"]).assert().success().stdout(line).stderr(is_empty());
+
+    assert_eq!(listing(&folder, "out"), ["dog.json", "dog.png"]);
+    let photo = image::open(folder.path().join("dog.jpg")).unwrap().into_rgb8();
+    let picture = image::open(folder.path().join("out/dog.png")).unwrap().into_rgb8();
+    assert_eq!(picture.dimensions(), photo.dimensions());
+    assert!(picture != photo, "nothing is drawn");
+
+    let report = report(&folder, "out/dog.json");
+    let schema = fs::read_to_string(repository("schema/detections-1.schema.json")).unwrap();
+    let schema: Value = serde_json::from_str(&schema).unwrap();
+    jsonschema::draft202012::new(&schema).unwrap().validate(&report).unwrap();
+    assert_eq!(report["image"]["source"], "dog.jpg");
+    // `sha256sum` of the two files.
+    assert_eq!(report["image"]["sha256"], "828986ba0cdd909e3f6029d357938efba67d236350f724224b2e45cf0af0841f");
+    assert_eq!(report["model"]["sha256"], "7405802b0d247b2432f78afd26bb1b460f18f4d915bbec08ee9b626e27fe9fc0");
+    assert_eq!(report["model"]["file"], "compact.safetensors");
+    assert_eq!((&report["image"]["width"], &report["image"]["height"]), (&500.into(), &500.into()));
+    assert!(labels(&report).contains(&"dog"));
+}
+
+#[test]
+fn two_runs_write_the_same_bytes_over_the_first() {
+    let folder = folder();
+    let read = |name: &str| fs::read(folder.path().join("out").join(name)).unwrap();
+    maskrcnn(&folder, &["dog.jpg"]).assert().success();
+    let first = (read("dog.png"), read("dog.json"));
+    fs::write(folder.path().join("out/dog.png"), "of an earlier run").unwrap();
+    maskrcnn(&folder, &["dog.jpg"]).assert().success();
+    assert!(first == (read("dog.png"), read("dog.json")));
+}
+
+#[test]
+fn every_kind_of_image_is_read_from_the_command_line() {
+    let folder = folder();
+    let kinds = [
+        "png-grey-16.png",
+        "png-rgba.png",
+        "jpeg-cmyk.jpg",
+        "jpeg-orientation-6.jpg",
+        "webp-lossy.webp",
+        "gif-animated.gif",
+        "bmp-24.bmp",
+        "tiff-lzw.tif",
+    ];
+    let images = kinds.map(|kind| repository("tests/fixtures/images").join(kind));
+    maskrcnn(&folder, &[]).args(&images).assert().success();
+    for kind in kinds {
+        let stem = kind.split('.').next().unwrap();
+        let report = report(&folder, &format!("out/{stem}.json"));
+        let size = (report["image"]["width"].as_u64().unwrap(), report["image"]["height"].as_u64().unwrap());
+        assert_eq!(size, if kind.contains("orientation") { (29, 46) } else { (46, 29) }, "{kind}");
+    }
+}
+
+#[test]
+fn an_image_comes_from_standard_input() {
+    let folder = folder();
+    let photo = fs::read(folder.path().join("dog.jpg")).unwrap();
+    let line = starts_with("standard input: ").and(contains("-> out/stdin.png, out/stdin.json"));
+    maskrcnn(&folder, &["-"]).write_stdin(photo).assert().success().stdout(line);
+    assert_eq!(report(&folder, "out/stdin.json")["image"]["source"], "-");
+    let empty = "error: standard input: it is empty\n";
+    maskrcnn(&folder, &["-"]).write_stdin("").assert().code(1).stderr(empty);
+}
+
+#[test]
+fn nothing_found_is_a_success_and_says_so() {
+    let folder = folder();
+    let line = "small.png: nothing found with a score of 1 or more -> out/small.png, out/small.json\n";
+    maskrcnn(&folder, &["-t", "1", "small.png"]).assert().success().stdout(line);
+    assert_eq!(report(&folder, "out/small.json")["detections"], Value::Array(Vec::new()));
+}
+
+#[test]
+fn a_failing_image_does_not_stop_the_others_and_the_exit_code_tells() {
+    let folder = folder();
+    let path = |name: &str| folder.path().join(name);
+    fs::write(path("empty.jpg"), "").unwrap();
+    fs::write(path("text.jpg"), "no image").unwrap();
+    let photo = fs::read(path("dog.jpg")).unwrap();
+    fs::write(path("half.jpg"), &photo[..photo.len() / 2]).unwrap();
+    fs::create_dir(path("directory")).unwrap();
+    let bad = ["missing.jpg", "empty.jpg", "text.jpg", "half.jpg", "directory", "https://example.org/a.jpg"];
+    let images: Vec<&str> = ["small.png"].into_iter().chain(bad).chain(["dog.jpg"]).collect();
+    let output = maskrcnn(&folder, &images).assert().code(1).get_output().clone();
+
+    let (stdout, stderr) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    assert_eq!(stdout.lines().count(), 2, "{stdout}");
+    assert_eq!(stderr.lines().count(), bad.len(), "{stderr}");
+    for (line, expected) in stderr.lines().zip([
+        "error: missing.jpg: cannot open the file: No such file or directory",
+        "error: empty.jpg: it is empty",
+        "error: text.jpg: it is no image of a known format; PNG, JPEG, WebP, GIF, BMP and TIFF are read",
+        "error: half.jpg: cannot decode the JPEG image: the file is cut short",
+        "error: directory: it is a directory; name the images in it, for example directory/*.jpg",
+        "error: https://example.org/a.jpg: URLs are not read yet; fetch it first, for example with curl",
+    ]) {
+        assert!(line.starts_with(expected), "{line}");
+    }
+    assert_eq!(listing(&folder, "out"), ["dog.json", "dog.png", "small.json", "small.png"]);
+}
+
+#[test]
+fn the_output_directory_is_made_with_its_parents() {
+    let folder = folder();
+    let line = contains("-> a/b/small.png, a/b/small.json");
+    maskrcnn(&folder, &["-o", "a/b", "small.png"]).assert().success().stdout(line);
+    assert_eq!(listing(&folder, "a/b"), ["small.json", "small.png"]);
+}
+
+#[test]
+fn an_output_directory_that_cannot_be_used_is_reported_before_anything_is_read() {
+    let folder = folder();
+    for (output, expected) in [
+        ("cat.png", "error: cannot write to `cat.png`: it is a file, not a directory; name another with -o\n"),
+        ("cat.png/out", "error: cannot make the output directory `cat.png/out`; name another with -o: "),
+        ("/proc/out", "error: cannot make the output directory `/proc/out`; name another with -o: "),
+    ] {
+        // The weights do not exist: nobody has looked.
+        let run = maskrcnn(&folder, &["-o", output, "-w", "missing.pth", "dog.jpg"]).assert().code(1);
+        run.stderr(starts_with(expected).and(predicate::str::contains("\n").count(1))).stdout(is_empty());
+    }
+}
+
+#[test]
+fn a_result_never_replaces_an_input() {
+    let folder = folder();
+    let cat = fs::read(folder.path().join("cat.png")).unwrap();
+    let refusal = |path: &str| {
+        format!("error: refused to replace the input `{path}` by its result; name another directory with -o\n")
+    };
+    maskrcnn(&folder, &["-o", ".", "cat.png"]).assert().code(1).stderr(refusal("./cat.png"));
+    // Nor the input that another image of the same run needs, nor one that is seen through another name.
+    fs::copy(folder.path().join("dog.jpg"), folder.path().join("cat.jpg")).unwrap();
+    maskrcnn(&folder, &["-o", ".", "cat.jpg", "./cat.png"]).assert().code(1).stderr(refusal("./cat.png"));
+    symlink(folder.path(), folder.path().join("link")).unwrap();
+    maskrcnn(&folder, &["-o", "link", "cat.png"]).assert().code(1).stderr(refusal("link/cat.png"));
+    assert!(fs::read(folder.path().join("cat.png")).unwrap() == cat);
+
+    // The JSON alone is in nobody's way, nor is the picture of a JPEG.
+    maskrcnn(&folder, &["-o", ".", "--json-only", "cat.png"]).assert().success();
+    maskrcnn(&folder, &["-o", ".", "dog.jpg"]).assert().success();
+    assert!(fs::read(folder.path().join("cat.png")).unwrap() == cat);
+}
+
+#[test]
+fn images_of_the_same_name_do_not_replace_each_others_results() {
+    let folder = folder();
+    fs::create_dir(folder.path().join("other")).unwrap();
+    fs::copy(folder.path().join("small.png"), folder.path().join("other/dog.png")).unwrap();
+    maskrcnn(&folder, &["dog.jpg", "other/dog.png"]).assert().success();
+    assert_eq!(listing(&folder, "out"), ["dog-2.json", "dog-2.png", "dog.json", "dog.png"]);
+    assert_eq!(report(&folder, "out/dog.json")["image"]["width"], 500);
+    assert_eq!(report(&folder, "out/dog-2.json")["image"]["width"], 46);
+}
+
+#[test]
+fn hostile_names_become_safe_ones_and_are_shown_in_one_line() {
+    let folder = folder();
+    let name = "-a line\nbreak and a very long name indeed\u{1b}[31m.png";
+    fs::copy(folder.path().join("small.png"), folder.path().join(name)).unwrap();
+    let line = contains("\\n").and(contains("\u{1b}").not()).and(predicate::str::contains("\n").count(1));
+    maskrcnn(&folder, &["--", name]).assert().success().stdout(line);
+    assert_eq!(listing(&folder, "out"), ["a_line_break_and_a_very_lo.json", "a_line_break_and_a_very_lo.png"]);
+    assert_eq!(report(&folder, "out/a_line_break_and_a_very_lo.json")["image"]["source"], name);
+}
+
+#[test]
+fn results_have_the_permissions_of_any_new_file_and_leave_nothing_else_behind() {
+    let folder = folder();
+    maskrcnn(&folder, &["small.png"]).assert().success();
+    fs::write(folder.path().join("new"), "").unwrap();
+    let expected = fs::metadata(folder.path().join("new")).unwrap().permissions().mode();
+    for name in ["out/small.png", "out/small.json"] {
+        assert_eq!(fs::metadata(folder.path().join(name)).unwrap().permissions().mode(), expected, "{name}");
+    }
+    assert_eq!(listing(&folder, "out").len(), 2);
+}
+
+#[test]
+fn a_result_is_a_new_file_not_the_old_one_written_over() {
+    let folder = folder();
+    maskrcnn(&folder, &["small.png"]).assert().success();
+    let path = folder.path().join("out/small.json");
+    // Whoever has the old file open, or a second name of it, keeps it whole.
+    fs::hard_link(&path, folder.path().join("second")).unwrap();
+    let before = fs::metadata(&path).unwrap().ino();
+    maskrcnn(&folder, &["-t", "0.75", "small.png"]).assert().success();
+    assert_ne!(fs::metadata(&path).unwrap().ino(), before);
+    assert_eq!(report(&folder, "second")["options"]["score_threshold"], 0.5);
+    assert_eq!(report(&folder, "out/small.json")["options"]["score_threshold"], 0.75);
+}
+
+#[test]
+fn a_result_that_cannot_get_its_name_is_reported_and_leaves_nothing_half_written() {
+    let folder = folder();
+    fs::create_dir_all(folder.path().join("out/dog.png")).unwrap();
+    let expected = starts_with("error: dog.jpg: cannot write `out/dog.png`: ");
+    maskrcnn(&folder, &["dog.jpg", "small.png"]).assert().code(1).stderr(expected).stdout(starts_with("small.png: "));
+    assert_eq!(listing(&folder, "out"), ["dog.png", "small.json", "small.png"]);
+}
+
+#[test]
+fn the_threshold_the_classes_and_the_limit_narrow_the_report_and_stand_in_it() {
+    let folder = folder();
+    let run = |args: &[&str]| {
+        maskrcnn(&folder, &[args, &["--json-only"]].concat()).assert().success();
+        report(&folder, if args.contains(&"cat.png") { "out/cat.json" } else { "out/dog.json" })
+    };
+    let all = run(&["cat.png"]);
+    assert!(labels(&all).len() > 1);
+    let sure = run(&["-t", "0.9", "cat.png"]);
+    assert_eq!(labels(&sure).len(), 1);
+    assert_eq!(sure["options"]["score_threshold"], 0.9);
+    let limited = run(&["--max-detections", "1", "cat.png"]);
+    assert_eq!(limited["detections"].as_array().unwrap()[..], all["detections"].as_array().unwrap()[..1]);
+    assert_eq!(limited["options"]["max_detections"], 1);
+
+    let dogs = run(&["--classes", "dog, potted plant", "dog.jpg"]);
+    assert!(labels(&dogs).iter().all(|label| *label == "dog") && !labels(&dogs).is_empty());
+    assert_eq!(dogs["options"]["classes"], serde_json::json!(["dog", "potted plant"]));
+    assert!(!labels(&run(&["--classes", "person", "dog.jpg"])).contains(&"dog"));
+}
+
+#[test]
+fn an_unknown_class_is_refused_once_with_a_suggestion() {
+    let folder = folder();
+    let expected = starts_with("error: unknown class `dgo`, did you mean `dog`?").and(contains("potted plant"));
+    let run = maskrcnn(&folder, &["--classes", "dgo", "dog.jpg", "small.png"]).assert().code(1);
+    run.stderr(expected.and(predicate::str::contains("\n").count(1))).stdout(is_empty());
+}
+
+#[test]
+fn each_drawing_option_changes_the_picture() {
+    let folder = folder();
+    let picture = |args: &[&str]| {
+        maskrcnn(&folder, &[args, &["dog.jpg"]].concat()).assert().success();
+        image::open(folder.path().join("out/dog.png")).unwrap().into_rgb8()
+    };
+    let default = picture(&[]);
+    for option in [&["--no-masks"][..], &["--no-boxes"], &["--no-captions"], &["--mask-opacity", "0.9"]] {
+        assert!(picture(option) != default, "{option:?}");
+    }
+    let photo = image::open(folder.path().join("dog.jpg")).unwrap().into_rgb8();
+    let bare = picture(&["--no-masks", "--no-boxes", "--no-captions"]);
+    let worst = bare.iter().zip(photo.iter()).map(|(a, b)| a.abs_diff(*b)).max().unwrap();
+    assert!(worst <= 1, "the photo itself is changed by {worst}");
+}
+
+#[test]
+fn json_only_writes_no_picture() {
+    let folder = folder();
+    let line = predicate::str::ends_with(" -> out/dog.json\n");
+    maskrcnn(&folder, &["--json-only", "dog.jpg"]).assert().success().stdout(line);
+    assert_eq!(listing(&folder, "out"), ["dog.json"]);
+}
+
+#[test]
+fn quiet_prints_errors_only() {
+    let folder = folder();
+    maskrcnn(&folder, &["-q", "small.png"]).assert().success().stdout(is_empty()).stderr(is_empty());
+    let errors = starts_with("error: missing.png: ").and(predicate::str::contains("\n").count(1));
+    maskrcnn(&folder, &["-q", "missing.png", "small.png"]).assert().code(1).stdout(is_empty()).stderr(errors);
+}
+
+#[test]
+fn verbose_prints_what_each_stage_took_to_standard_error() {
+    let folder = folder();
+    let stages = ["model: compact from compact.safetensors, on cpu", "load the model", "small.png: 46×29 pixels"];
+    let stages = stages.into_iter().chain(["read and decode", "transform", "backbone", "draw", "encode", "write"]);
+    let stderr = maskrcnn(&folder, &["-v", "small.png"]).assert().success().stdout(starts_with("small.png: "));
+    let stderr = String::from_utf8(stderr.get_output().stderr.clone()).unwrap();
+    let mut rest = stderr.as_str();
+    for stage in stages {
+        let at = rest.find(stage).unwrap_or_else(|| panic!("`{stage}` is not, or not in its order, in\n{stderr}"));
+        rest = &rest[at..];
+    }
+    assert!(stderr.lines().all(|line| !line.starts_with("  ") || line.ends_with(" ms")), "{stderr}");
+    assert!(!fs::read_to_string(folder.path().join("out/small.json")).unwrap().contains(" ms"));
+}
+
+#[test]
+fn threads_and_the_default_device_are_accepted_and_do_not_show_in_the_report() {
+    let folder = folder();
+    let read = || fs::read_to_string(folder.path().join("out/small.json")).unwrap();
+    maskrcnn(&folder, &["-t", "1", "small.png"]).assert().success();
+    let default = read();
+    maskrcnn(&folder, &["-t", "1", "--threads", "1", "--device", "cpu", "small.png"]).assert().success();
+    assert_eq!(read(), default);
+}
+
+#[test]
+fn weights_of_a_file_are_named_in_the_report() {
+    let folder = folder();
+    fs::create_dir(folder.path().join("models")).unwrap();
+    fs::copy(repository("weights/compact.safetensors"), folder.path().join("models/mine.bin")).unwrap();
+    maskrcnn(&folder, &["-w", "models/mine.bin", "dog.jpg"]).assert().success().stdout(contains("× dog"));
+    let model = &report(&folder, "out/dog.json")["model"];
+    assert_eq!(model["file"], "mine.bin");
+    assert_eq!(model["sha256"], "7405802b0d247b2432f78afd26bb1b460f18f4d915bbec08ee9b626e27fe9fc0");
+}
+
+#[test]
+fn weights_that_cannot_be_used_are_reported_in_one_line() {
+    let folder = folder();
+    let weights = fs::read(repository("weights/compact.safetensors")).unwrap();
+    fs::write(folder.path().join("text.pth"), "no weights").unwrap();
+    fs::write(folder.path().join("empty.pth"), "").unwrap();
+    fs::write(folder.path().join("short.safetensors"), &weights[..7]).unwrap();
+    for file in ["missing.pth", "text.pth", "empty.pth", "short.safetensors", "dog.jpg", "."] {
+        let expected = starts_with(format!("error: cannot load the weights `{file}`: "));
+        let run = maskrcnn(&folder, &["-w", file, "dog.jpg"]).assert().code(1);
+        run.stderr(expected.and(predicate::str::contains("\n").count(1))).stdout(is_empty());
+    }
+}
+
+#[test]
+fn weights_that_cannot_be_used_are_reported_while_standard_input_is_still_open() {
+    let folder = folder();
+    let mut child = std::process::Command::new(PROGRAM)
+        .current_dir(&folder)
+        .args(["-w", "missing.pth", "-"])
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let _still_open = child.stdin.take();
+    let mut stderr = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+    assert!(stderr.starts_with("error: cannot load the weights `missing.pth`"), "{stderr}");
+    assert_eq!(child.wait().unwrap().code(), Some(1));
+}
+
+#[test]
+fn a_device_that_is_absent_is_a_clear_error() {
+    let folder = folder();
+    let expected = "error: cannot set up the model: device `cuda:63` cannot be used: ";
+    maskrcnn(&folder, &["--device", "cuda:63", "dog.jpg"]).assert().code(1).stderr(starts_with(expected));
+}
+
+#[test]
+fn a_reader_that_leaves_early_loses_no_results() {
+    let folder = folder();
+    let mut child = std::process::Command::new(PROGRAM)
+        .current_dir(&folder)
+        .args(["small.png", "dog.jpg", "cat.png"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), String::from_utf8(output.stderr).unwrap()), (Some(0), String::new()));
+    assert_eq!(listing(&folder, "out").len(), 6);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_summary_that_cannot_be_written_is_an_error() {
+    let folder = folder();
+    let full = fs::File::options().write(true).open("/dev/full").unwrap();
+    let mut command = std::process::Command::new(PROGRAM);
+    let output = command.current_dir(&folder).arg("small.png").stdout(full).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(stderr.starts_with("error: cannot write to standard output: No space left on device"), "{stderr}");
+}
+
+#[test]
+fn command_lines_that_make_no_sense_are_refused_with_a_hint_and_touch_nothing() {
+    let folder = folder();
+    for (args, expected) in [
+        (&[][..], "required arguments were not provided"),
+        (&["--treshold", "0.3", "dog.jpg"], "a similar argument exists: '--threshold'"),
+        (&["--mask-opacit", "0.3", "dog.jpg"], "a similar argument exists: '--mask-opacity'"),
+        (&["-t", "1.5", "dog.jpg"], "invalid value '1.5' for '--threshold <SCORE>': expected a number from 0 to 1"),
+        (&["-t", "NaN", "dog.jpg"], "expected a number from 0 to 1"),
+        (&["-t", "-1", "dog.jpg"], "invalid value '-1' for '--threshold <SCORE>'"),
+        (&["--threads", "0", "dog.jpg"], "invalid value '0' for '--threads <N>'"),
+        (&["--max-detections", "-1", "dog.jpg"], "invalid value '-1' for '--max-detections <N>'"),
+        (&["--device", "gpu", "dog.jpg"], "invalid value 'gpu' for '--device <DEVICE>'"),
+        (&["--classes", "dog,,cat", "dog.jpg"], "expected names of classes, separated by commas"),
+        (&["-q", "-v", "dog.jpg"], "cannot be used with"),
+        (&["-", "-"], "standard input can be read only once"),
+        (&["--json-only", "--no-masks", "dog.jpg"], "cannot be used with"),
+        (&["-o"], "a value is required for '--output <DIR>'"),
+    ] {
+        let hint = contains(expected).and(contains("try '--help'"));
+        maskrcnn(&folder, args).assert().code(2).stderr(hint).stdout(is_empty());
+    }
+    assert_eq!(listing(&folder, "."), ["cat.png", "dog.jpg", "small.png"]);
+}
+
+#[test]
+fn help_and_version_go_to_standard_output() {
+    let folder = folder();
+    let help =
+        contains("Usage: maskrcnn [OPTIONS] <IMAGE>...").and(contains("Examples:\n")).and(contains("Exit status"));
+    maskrcnn(&folder, &["--help"]).assert().success().stdout(help).stderr(is_empty());
+    let version = format!("maskrcnn {} (libtorch 2.", env!("CARGO_PKG_VERSION"));
+    maskrcnn(&folder, &["--version"]).assert().success().stdout(starts_with(version)).stderr(is_empty());
+}
