@@ -1,10 +1,10 @@
 """Writes one small image of every kind that the program reads, and what Pillow makes of it.
 
-Usage: pip install pillow==13.0.0 numpy pypng==0.20220715.0 tifffile && python tests/reference/make_images.py
+Usage: pip install pillow==13.0.0 numpy==2.4.6 pypng==0.20220715.0 tifffile==2026.3.3 && python tests/reference/make_images.py
 
 Every `tests/fixtures/images/NAME.EXT` has a `NAME.EXT.expected.png` beside it: the pixels, upright, as 8-bit RGB, transparency
-over white. Pillow reads every one of them for this, with two exceptions that `expected` states. pypng and tifffile
-only write what Pillow cannot. The picture is neither square nor symmetric, so that no swap or flip goes unseen.
+over white. Pillow reads every one of them; `expected` mends what it makes of 16-bit grey. pypng and tifffile only write what
+Pillow cannot. The picture is neither square nor symmetric, so that no swap or flip goes unseen.
 """
 
 import io

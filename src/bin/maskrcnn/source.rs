@@ -11,14 +11,15 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use image::metadata::Orientation;
-use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, RgbImage};
+use image::{ColorType, DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, RgbImage};
 use sha2::{Digest, Sha256};
 
-/// Largest file that is read, in bytes: far more than any photo of [`MAX_PIXELS`], and far less than memory, so that
-/// `/dev/zero` or a film by mistake ends soon.
+/// Largest file that is read, in bytes: more than [`MAX_PIXELS`] take as 8-bit RGBA without compression, and little
+/// enough that `/dev/zero` or a film by mistake ends soon.
 const MAX_FILE_BYTES: u64 = 512 << 20;
 
-/// Largest image that is decoded: three times the pixels of the largest common cameras. In memory it takes 300 MB.
+/// Largest image that is decoded, empirical: more than full-frame cameras make (61 megapixels). Decoding it as RGBA takes
+/// 700 MB, measured, and its pixels 300 MB.
 const MAX_PIXELS: u64 = 100_000_000;
 
 /// Most memory that a decoder may take: [`MAX_PIXELS`] of 16-bit RGBA, and a little for itself.
@@ -171,6 +172,10 @@ fn decode_as(format: ImageFormat, bytes: &[u8]) -> Result<RgbImage> {
         u64::from(width) * u64::from(height) <= MAX_PIXELS,
         "{width}×{height} pixels are more than the limit of {} megapixels; scale it down first",
         MAX_PIXELS / 1_000_000
+    );
+    ensure!(
+        !matches!(decoder.color_type(), ColorType::Rgb32F | ColorType::Rgba32F),
+        "its pixels are floating-point numbers, which have no agreed range; convert it to 8 or 16 bits"
     );
     let mut limits = Limits::no_limits();
     limits.max_alloc = Some(MAX_DECODER_BYTES);

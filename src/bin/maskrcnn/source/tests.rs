@@ -160,6 +160,25 @@ fn an_image_of_too_many_pixels_is_refused_before_it_is_decoded() {
 }
 
 #[test]
+fn floating_point_pixels_are_refused_not_guessed_at() {
+    let mut file = Cursor::new(Vec::new());
+    let image = DynamicImage::ImageRgb32F(image::ImageBuffer::from_pixel(7, 3, image::Rgb([0.2, 30.0, 400.0])));
+    image.write_to(&mut file, ImageFormat::Tiff).unwrap();
+    let expected = "cannot decode the TIFF image: its pixels are floating-point numbers, which have no agreed range; convert it to 8 or 16 bits";
+    assert_eq!(message(file.get_ref()), expected);
+}
+
+#[test]
+fn a_variant_that_the_decoder_leaves_out_is_refused_with_a_remedy() {
+    // A palette of 16 colours; the one of 256 is read.
+    let mut photo = bytes("tiff-palette.tif");
+    let map = photo.windows(8).position(|entry| entry == [0x40, 1, 3, 0, 0, 3, 0, 0]).unwrap();
+    photo[map + 4..map + 8].copy_from_slice(&48u32.to_le_bytes());
+    let expected = "cannot decode the TIFF image: this variant is not read, convert it to PNG: ";
+    assert!(message(&photo).starts_with(expected), "{}", message(&photo));
+}
+
+#[test]
 fn addresses_are_told_from_paths() {
     let source = |name: &str| Source::new(OsStr::new(name));
     for url in ["http://a/b.jpg", "HTTPS://a", "ipfs://Qm", "ftp://a/b", "data:image/png;base64,AA", "file:///a.png"] {
