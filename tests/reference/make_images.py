@@ -77,23 +77,18 @@ def jpeg():
     save("jpeg-rgb.jpg", IMAGE, quality=92, keep_rgb=True)
     cmyk = cmyk_picture()
     save("jpeg-cmyk.jpg", cmyk, quality=95)
-    # Pillow does not write YCCK: the conversion is done here and the colour transform of the Adobe marker set to 2.
-    cmy, k = Image.merge("RGB", cmyk.split()[:3]), cmyk.split()[3]
-    inverted = ImageOps.invert(cmy).convert("YCbCr")
-    # Pillow inverts CMYK on the way into a JPEG; YCbCr must arrive as it is.
-    ycck = Image.merge("CMYK", [*(ImageOps.invert(c) for c in ycc_of_stored(inverted)), k])
+    # Pillow does not write YCCK, so the conversion is done here and the marker's colour transform set to 2. YCCK is the
+    # YCbCr of 255 minus the stored ink, and Adobe stores 255 minus the ink: the YCbCr of the ink itself. Pillow inverts
+    # all four channels on the way into the file, which K needs and YCbCr must be spared.
+    *cmy, k = cmyk.split()
+    ycc = Image.merge("RGB", cmy).convert("YCbCr").split()
+    ycck = Image.merge("CMYK", [*map(ImageOps.invert, ycc), k])
     data = encoded(ycck, "JPEG", quality=95)
     marker = data.index(b"Adobe")
     write("jpeg-ycck.jpg", data[: marker + 11] + b"\x02" + data[marker + 12 :])
     # The same stored pixels under each of the eight orientations: the pictures that viewers show differ.
     for orientation in range(1, 9):
         save(f"jpeg-orientation-{orientation}.jpg", IMAGE, quality=92, subsampling="4:4:4", exif=exif(orientation))
-
-
-def ycc_of_stored(inverted):
-    """Y, Cb, Cr of the stored (inverted) C, M, Y, as libjpeg's YCCK has it: R = 255 - C and so on."""
-    # libjpeg's YCCK holds the YCbCr of (255 - C, 255 - M, 255 - Y) of the stored values; those are inverted already.
-    return ImageOps.invert(inverted.convert("RGB")).convert("YCbCr").split()
 
 
 def cmyk_picture():
