@@ -176,7 +176,8 @@ impl MaskRcnn {
         drop(features);
         on_stage(Stage::FeaturePyramid);
         let levels = self.rpn.head(&pyramid).map_err(during("computing objectness"))?;
-        let proposals = self.rpn.proposals(&levels, frame.resized, frame.padded); // at most 1000
+        let proposals =
+            self.rpn.proposals(&levels, frame.resized, frame.padded).map_err(during("choosing proposals"))?; // at most 1000
         on_stage(Stage::Proposals);
 
         let pooler = Pooler::new(&pyramid[..4], frame.resized).map_err(during("reading the feature pyramid"))?;

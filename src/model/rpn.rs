@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::geometry::{BBox, Size};
 use crate::nn::memory::HostTensor;
 use crate::nn::{Conv, ConvShape, Parameters, TchResult};
-use crate::ops::{BoxCoder, batched_nms, by_score};
+use crate::ops::{BoxCoder, batched_nms};
 
 /// One 3×3 convolution, then objectness and deltas for each anchor of a cell.
 #[derive(Debug)]
@@ -75,46 +75,44 @@ impl Rpn {
     ///
     /// `padded` is the size of the network's input. torchvision `rpn.py`, `RegionProposalNetwork.filter_proposals`; unlike
     /// there, only the boxes that are looked at are decoded.
-    pub fn proposals(&self, levels: &[LevelOutput], resized: Size, padded: Size) -> Vec<Proposal> {
+    pub fn proposals(&self, levels: &[LevelOutput], resized: Size, padded: Size) -> TchResult<Vec<Proposal>> {
         let coder = BoxCoder::new([1.0; 4]);
         let config = &self.config;
-        let of_level = |(level, &(logits, deltas, grid)): (usize, &(&[f32], &[f32], Size))| {
-            let anchors = LevelAnchors::new(config, level, grid, padded);
-            let candidate = |index: usize| {
-                let deltas: [f32; 4] = std::array::from_fn(|i| deltas[4 * index + i]);
-                let bbox = coder.decode(deltas, anchors.get(index)).clip(resized);
-                Proposal { bbox, objectness: sigmoid(logits[index]) }
+        let mut tops = Vec::with_capacity(levels.len());
+        for (number, level) in levels.iter().enumerate() {
+            let anchors = LevelAnchors::new(config, number, level.grid, padded);
+            let top = top_indices(&level.objectness, config.pre_nms_top_n)?;
+            // Tensors stay on this thread; their memory may be read on others.
+            tops.push((anchors, top, level.objectness.as_slice(), level.deltas.as_slice()));
+        }
+        let of_level =
+            |(level, (anchors, top, logits, deltas)): (usize, &(LevelAnchors, Vec<usize>, &[f32], &[f32]))| {
+                let candidate = |&index: &usize| {
+                    let deltas: [f32; 4] = std::array::from_fn(|i| deltas[4 * index + i]);
+                    let bbox = coder.decode(deltas, anchors.get(index)).clip(resized);
+                    Proposal { bbox, objectness: sigmoid(logits[index]) }
+                };
+                let large_enough = |p: &Proposal| p.bbox.has_sides_of(config.min_size);
+                top.iter().map(candidate).filter(large_enough).map(|p| (level, p)).collect::<Vec<_>>()
             };
-            let top = top_indices(logits, config.pre_nms_top_n);
-            top.into_iter()
-                .map(candidate)
-                .filter(|p| p.bbox.has_sides_of(config.min_size))
-                .map(|p| (level, p))
-                .collect::<Vec<_>>()
-        };
-        let outputs: Vec<_> =
-            levels.iter().map(|level| (level.objectness.as_slice(), level.deltas.as_slice(), level.grid)).collect();
-        let candidates: Vec<(usize, Proposal)> = outputs.par_iter().enumerate().flat_map_iter(of_level).collect();
+        let candidates: Vec<(usize, Proposal)> = tops.par_iter().enumerate().flat_map_iter(of_level).collect();
 
         let boxes: Vec<BBox> = candidates.iter().map(|(_, p)| p.bbox).collect();
         let scores: Vec<f32> = candidates.iter().map(|(_, p)| p.objectness).collect();
         let groups: Vec<usize> = candidates.iter().map(|(level, _)| *level).collect();
         let kept = batched_nms(&boxes, &scores, &groups, config.nms_thresh);
-        kept.into_iter().take(config.post_nms_top_n).map(|i| candidates[i].1).collect()
+        Ok(kept.into_iter().take(config.post_nms_top_n).map(|i| candidates[i].1).collect())
     }
 }
 
-/// Indices of the `count` largest values, by falling value; of equal values the first comes first.
+/// Indices of the `count` largest values, or of all when there are fewer, by falling value.
 ///
-/// torch's `topk` leaves the order of equal values open.
-fn top_indices(values: &[f32], count: usize) -> Vec<usize> {
-    let mut indices: Vec<usize> = (0..values.len()).collect();
-    if count < indices.len() {
-        indices.select_nth_unstable_by(count, by_score(values));
-        indices.truncate(count);
-    }
-    indices.sort_unstable_by(by_score(values));
-    indices
+/// Of equal values torch leaves open which are taken, and flat images have many; libtorch's own choice is torchvision's.
+fn top_indices(values: &HostTensor, count: usize) -> TchResult<Vec<usize>> {
+    let count = count.min(values.as_slice().len());
+    let (_, indices) = values.as_tensor().f_flatten(0, -1)?.f_topk(count as i64, 0, true, true)?;
+    let indices = Vec::<i64>::try_from(indices)?;
+    Ok(indices.into_iter().map(|index| index as usize).collect())
 }
 
 /// From a logit to a probability.
@@ -128,22 +126,18 @@ mod tests {
     use crate::fixture::Fixture;
 
     #[test]
-    fn takes_the_values_that_torch_takes() {
+    fn takes_the_values_that_torchvision_takes_equal_ones_too() {
         let ops = Fixture::ops();
         for case in ops.cases("topk") {
-            let values = ops.floats(&format!("{case}values"));
-            let top = top_indices(&values, ops.indices(&format!("{case}k"))[0]);
-            let found: Vec<f32> = top.iter().map(|&i| values[i]).collect();
-            assert_eq!(found, ops.floats(&format!("{case}expected_values")), "{case}");
+            let values = HostTensor::new(&Tensor::from_slice(&ops.floats(&format!("{case}values")))).unwrap();
+            let top = top_indices(&values, ops.indices(&format!("{case}k"))[0]).unwrap();
+            assert_eq!(top, ops.indices(&format!("{case}expected")), "{case}");
         }
     }
 
     #[test]
-    fn top_indices_are_by_falling_value_and_the_first_of_equals_comes_first() {
-        let values = [0.5, -1.0, 2.0, 0.5, 3.0, 0.5];
-        assert_eq!(top_indices(&values, 3), [4, 2, 0]);
-        assert_eq!(top_indices(&values, 5), [4, 2, 0, 3, 5]);
-        assert_eq!(top_indices(&values, 99), [4, 2, 0, 3, 5, 1]);
-        assert!(top_indices(&[], 3).is_empty());
+    fn takes_all_values_when_there_are_fewer_than_asked_for() {
+        let values = HostTensor::new(&Tensor::from_slice(&[0.5f32, -1.0, 2.0])).unwrap();
+        assert_eq!(top_indices(&values, 99).unwrap(), [2, 0, 1]);
     }
 }

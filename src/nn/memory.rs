@@ -22,6 +22,11 @@ impl HostTensor {
         Self::new(&feature.f_permute([0, 2, 3, 1])?)
     }
 
+    /// The tensor itself: on the CPU, f32, contiguous.
+    pub fn as_tensor(&self) -> &Tensor {
+        &self.0
+    }
+
     /// The elements, row-major.
     pub fn as_slice(&self) -> &[f32] {
         if self.0.numel() == 0 {

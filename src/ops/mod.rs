@@ -10,6 +10,6 @@ mod paste_mask;
 mod roi_align;
 
 pub(crate) use box_coder::BoxCoder;
-pub(crate) use nms::{batched_nms, by_score};
+pub(crate) use nms::batched_nms;
 pub(crate) use paste_mask::paste_mask;
 pub(crate) use roi_align::{FeatureMap, RoiAlign};

@@ -10,7 +10,7 @@ use crate::geometry::BBox;
 const MOST_BOXES_SHIFTED: usize = 1000;
 
 /// Orders indices by falling score; of equal scores the lower index comes first, as in torch's stable sort.
-pub(crate) fn by_score(scores: &[f32]) -> impl Fn(&usize, &usize) -> Ordering {
+fn by_score(scores: &[f32]) -> impl Fn(&usize, &usize) -> Ordering {
     |&a, &b| scores[b].total_cmp(&scores[a]).then(a.cmp(&b))
 }
 
