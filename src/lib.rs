@@ -1,6 +1,20 @@
 //! Mask R-CNN through libtorch: an image in, the objects in it out, each with a name, a score, a box and a mask.
 //!
-//! [`Weights`] come embedded or from a checkpoint file, [`MaskRcnn`] is the network; [`Detection`] is what it finds. The types of tch never show.
+//! ```no_run
+//! use maskrcnn::{Device, MaskRcnn, SegmentOptions, Style, Weights, render};
+//!
+//! let model = MaskRcnn::new(Weights::embedded()?, Device::Cpu)?;
+//! let photo = image::open("photo.jpg")?.to_rgb8();
+//! let detections = model.segment(&photo, &SegmentOptions::default())?;
+//! for found in &detections {
+//!     println!("{} {:.2} covers {} pixels", found.label, found.score, found.mask.area());
+//! }
+//! render(&photo, &detections, &Style::default()).save("found.png")?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! [`Weights`] come embedded or from a checkpoint file, [`MaskRcnn`] is the network, a [`Detection`] what it finds;
+//! [`render`] draws detections and [`Report`] writes them as JSON. The types of tch never show.
 
 mod checkpoint;
 mod config;
@@ -15,6 +29,7 @@ mod labels;
 mod model;
 mod nn;
 mod ops;
+mod render;
 mod report;
 
 pub use detection::{Detection, Mask, Rle};
@@ -23,4 +38,5 @@ pub use error::{Error, Result};
 pub use family::{Family, Precision, Weights};
 pub use geometry::{BBox, Size};
 pub use model::{MaskRcnn, SegmentOptions, Stage, libtorch_version, set_threads};
+pub use render::{Style, render};
 pub use report::{ImageInfo, ModelInfo, Report};
