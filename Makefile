@@ -30,7 +30,8 @@ lint: setup ## formatting, clippy and documentation, as CI checks them
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --locked --no-deps --document-private-items
 
 bench: build ## memory and time beside torchvision on the same weights (makes a Python environment in ./.venv)
-	@benches/compare.sh
+	@tests/reference/venv.sh
+	@.venv/bin/python benches/compare.py
 
 fixtures: ## make the reference fixtures again from the peers themselves (makes a Python environment in ./.venv)
-	@tests/reference/run.sh
+	@tests/reference/make.sh

@@ -1,6 +1,6 @@
 """Has pycocotools load the detections of tests/fixtures/report.json, as a user would, and checks what it reads.
 
-Usage: pip install pycocotools==2.0.11 numpy && python tests/reference/check_report.py
+Usage: tests/reference/make.sh, or this script in the environment that it makes.
 
 `cargo test --test report` shows that the program's bytes are those of that file, whose masks are ellipses.
 """

@@ -1,8 +1,7 @@
 #!/usr/bin/env python3
 """Writes tests/fixtures/checkpoints: small checkpoints from PyTorch itself, what is in them, and hostile ones.
 
-Needs:  pip install torch==2.13.0 numpy safetensors==0.8.0 (Python 3.11 or later)
-Usage:  python3 tests/reference/make_checkpoints.py
+Usage: tests/reference/make.sh, or this script in the environment that it makes.
 
 Every object is written as `<name>.zip.pth` (torch.save's archive) and `<name>.legacy.pth` (its older stream). Its
 tensors, as fp32 and row-major, are in `<name>.safetensors`, written by the safetensors package. The files under

@@ -1,6 +1,6 @@
 """Writes one small image of every kind that the program reads, and what Pillow makes of it.
 
-Usage: pip install pillow==13.0.0 numpy==2.4.6 pypng==0.20220715.0 tifffile==2026.3.3 && python tests/reference/make_images.py
+Usage: tests/reference/make.sh, or this script in the environment that it makes.
 
 Every `tests/fixtures/images/NAME.EXT` has a `NAME.EXT.expected.png` beside it: the pixels, upright, as 8-bit RGB, transparency
 over white. Pillow reads every one of them; `expected` mends what it makes of 16-bit grey. pypng and tifffile only write what

@@ -1,6 +1,6 @@
 """Writes tests/fixtures/rle.json: masks, and what pycocotools makes of them.
 
-Usage: pip install pycocotools==2.0.11 numpy && python tests/reference/make_rle.py
+Usage: tests/reference/make.sh, or this script in the environment that it makes.
 
 A mask is stored as run lengths row by row (off first), which is neither COCO's order nor its code; `counts` is
 pycocotools' compressed string and `area` its area.
