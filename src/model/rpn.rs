@@ -80,21 +80,18 @@ impl Rpn {
         let config = &self.config;
         let mut tops = Vec::with_capacity(levels.len());
         for (number, level) in levels.iter().enumerate() {
-            let anchors = LevelAnchors::new(config, number, level.grid, padded);
-            let top = top_indices(&level.objectness, config.pre_nms_top_n)?;
-            // Tensors stay on this thread; their memory may be read on others.
-            tops.push((anchors, top, level.objectness.as_slice(), level.deltas.as_slice()));
+            tops.push(Top {
+                indices: top_indices(&level.objectness, config.pre_nms_top_n)?,
+                logits: level.objectness.as_slice(),
+                deltas: level.deltas.as_slice(),
+                anchors: LevelAnchors::new(config, number, level.grid, padded),
+            });
         }
-        let of_level =
-            |(level, (anchors, top, logits, deltas)): (usize, &(LevelAnchors, Vec<usize>, &[f32], &[f32]))| {
-                let candidate = |&index: &usize| {
-                    let deltas: [f32; 4] = std::array::from_fn(|i| deltas[4 * index + i]);
-                    let bbox = coder.decode(deltas, anchors.get(index)).clip(resized);
-                    Proposal { bbox, objectness: sigmoid(logits[index]) }
-                };
-                let large_enough = |p: &Proposal| p.bbox.has_sides_of(config.min_size);
-                top.iter().map(candidate).filter(large_enough).map(|p| (level, p)).collect::<Vec<_>>()
-            };
+        let of_level = |(level, top): (usize, &Top)| {
+            let candidates = top.indices.iter().map(|&index| top.candidate(index, coder, resized));
+            let large_enough = candidates.filter(|candidate| candidate.bbox.has_sides_of(config.min_size));
+            large_enough.map(|candidate| (level, candidate)).collect::<Vec<_>>()
+        };
         let candidates: Vec<(usize, Proposal)> = tops.par_iter().enumerate().flat_map_iter(of_level).collect();
 
         let boxes: Vec<BBox> = candidates.iter().map(|(_, p)| p.bbox).collect();
@@ -102,6 +99,24 @@ impl Rpn {
         let groups: Vec<usize> = candidates.iter().map(|(level, _)| *level).collect();
         let kept = batched_nms(&boxes, &scores, &groups, config.nms_thresh);
         Ok(kept.into_iter().take(config.post_nms_top_n).map(|i| candidates[i].1).collect())
+    }
+}
+
+/// The best anchors of one level. Tensors stay on their thread; their memory may be read on others.
+struct Top<'a> {
+    /// By falling objectness.
+    indices: Vec<usize>,
+    logits: &'a [f32],
+    deltas: &'a [f32],
+    anchors: LevelAnchors,
+}
+
+impl Top<'_> {
+    /// What the head makes of the anchor with this index, clipped to the image.
+    fn candidate(&self, index: usize, coder: BoxCoder, resized: Size) -> Proposal {
+        let deltas: [f32; 4] = std::array::from_fn(|i| self.deltas[4 * index + i]);
+        let bbox = coder.decode(deltas, self.anchors.get(index)).clip(resized);
+        Proposal { bbox, objectness: sigmoid(self.logits[index]) }
     }
 }
 
