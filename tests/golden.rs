@@ -2,13 +2,19 @@
 
 mod common;
 
-use common::golden::{compare, compare_to_golden};
+use std::path::Path;
+
+use common::golden::{Tolerance, compare, compare_to_golden};
 use image::{Rgb, RgbImage};
-use maskrcnn::{BBox, Detection, Mask, Size, Style, render};
+use maskrcnn::{BBox, Detection, Device, Mask, MaskRcnn, SegmentOptions, Size, Style, Weights, render};
 
 /// Channels of drawings may differ by this much. They are the same on all machines that were tried; one step is left for
 /// a mathematical library that rounds a square root or a glyph's curve otherwise.
-const DRAWING_TOLERANCE: u8 = 1;
+const DRAWING: Tolerance = Tolerance { channel: 1, pixels: 0.0 };
+
+/// Whole photos: another processor may compute a mask that is on instead of off where its probability is next to one half,
+/// and its outline bends by a pixel there.
+const PHOTO: Tolerance = Tolerance { channel: 2, pixels: 0.001 };
 
 fn size(image: &RgbImage) -> Size {
     Size::new(image.height() as usize, image.width() as usize)
@@ -54,28 +60,28 @@ fn street(image: Size) -> Vec<Detection> {
 #[test]
 fn drawing_of_a_street() {
     let image = backdrop(320, 240);
-    compare_to_golden("street", &render(&image, &street(size(&image)), &Style::default()), DRAWING_TOLERANCE);
+    compare_to_golden("street", &render(&image, &street(size(&image)), &Style::default()), DRAWING);
 }
 
 #[test]
 fn drawing_of_a_street_without_boxes_and_with_strong_masks() {
     let image = backdrop(320, 240);
     let style = Style { boxes: false, mask_opacity: 0.8, ..Style::default() };
-    compare_to_golden("street-no-boxes", &render(&image, &street(size(&image)), &style), DRAWING_TOLERANCE);
+    compare_to_golden("street-no-boxes", &render(&image, &street(size(&image)), &style), DRAWING);
 }
 
 #[test]
 fn drawing_of_a_street_without_masks() {
     let image = backdrop(320, 240);
     let style = Style { masks: false, ..Style::default() };
-    compare_to_golden("street-no-masks", &render(&image, &street(size(&image)), &style), DRAWING_TOLERANCE);
+    compare_to_golden("street-no-masks", &render(&image, &street(size(&image)), &style), DRAWING);
 }
 
 #[test]
 fn drawing_of_a_street_without_captions() {
     let image = backdrop(320, 240);
     let style = Style { captions: false, ..Style::default() };
-    compare_to_golden("street-no-captions", &render(&image, &street(size(&image)), &style), DRAWING_TOLERANCE);
+    compare_to_golden("street-no-captions", &render(&image, &street(size(&image)), &style), DRAWING);
 }
 
 #[test]
@@ -90,7 +96,7 @@ fn drawing_of_a_crowd() {
             detection(size, label, 0.99 - 0.012 * i as f32, x, y, x + width, y + height)
         })
         .collect();
-    compare_to_golden("crowd", &render(&image, &crowd, &Style::default()), DRAWING_TOLERANCE);
+    compare_to_golden("crowd", &render(&image, &crowd, &Style::default()), DRAWING);
 }
 
 #[test]
@@ -103,7 +109,7 @@ fn drawing_of_one_object_found_many_times() {
             detection(size, "bird", 0.9 - 0.05 * i as f32, 110.0 + shift, 60.0 + shift, 190.0 + shift, 130.0 + shift)
         })
         .collect();
-    compare_to_golden("pile", &render(&image, &pile, &Style::default()), DRAWING_TOLERANCE);
+    compare_to_golden("pile", &render(&image, &pile, &Style::default()), DRAWING);
 }
 
 #[test]
@@ -116,7 +122,7 @@ fn drawing_in_every_colour_on_white_grey_and_black() {
             detection(size, &format!("{i}"), 0.5, x + 6.0, y + 24.0, x + 69.0, y + 82.0)
         })
         .collect();
-    compare_to_golden("colours", &render(&image, &swatches, &Style::default()), DRAWING_TOLERANCE);
+    compare_to_golden("colours", &render(&image, &swatches, &Style::default()), DRAWING);
 }
 
 #[test]
@@ -131,7 +137,7 @@ fn drawing_at_the_edges_of_the_image() {
         detection(size, "skis", 0.95, 90.0, 174.0, 210.0, 180.0),
         detection(size, "kite", 0.94, 120.0, 0.0, 190.0, 12.0),
     ];
-    compare_to_golden("edges", &render(&image, &edges, &Style::default()), DRAWING_TOLERANCE);
+    compare_to_golden("edges", &render(&image, &edges, &Style::default()), DRAWING);
 }
 
 #[test]
@@ -145,7 +151,7 @@ fn drawing_of_unusual_labels() {
         detection(size, "a label that is longer than half of the image", 0.75, 20.0, 130.0, 130.0, 190.0),
         detection(size, "", 0.25, 300.0, 130.0, 400.0, 190.0),
     ];
-    compare_to_golden("labels", &render(&image, &labels, &Style::default()), DRAWING_TOLERANCE);
+    compare_to_golden("labels", &render(&image, &labels, &Style::default()), DRAWING);
 }
 
 #[test]
@@ -157,7 +163,7 @@ fn drawing_on_a_tiny_image() {
         detection(size, "cat", 0.91, 30.0, 20.0, 62.0, 44.0),
         detection(size, "bird", 0.88, 2.0, 2.0, 12.0, 9.0),
     ];
-    compare_to_golden("tiny", &render(&image, &tiny, &Style::default()), DRAWING_TOLERANCE);
+    compare_to_golden("tiny", &render(&image, &tiny, &Style::default()), DRAWING);
 }
 
 #[test]
@@ -168,20 +174,34 @@ fn drawing_on_a_narrow_image() {
         detection(size, "giraffe", 0.98, 4.0, 40.0, 36.0, 190.0),
         detection(size, "tie", 0.91, 10.0, 220.0, 30.0, 290.0),
     ];
-    compare_to_golden("narrow", &render(&image, &narrow, &Style::default()), DRAWING_TOLERANCE);
+    compare_to_golden("narrow", &render(&image, &narrow, &Style::default()), DRAWING);
+}
+
+/// The example photos as the program draws them without any option.
+#[test]
+fn photos_look_as_they_did() {
+    let model = MaskRcnn::new(Weights::embedded().unwrap(), Device::Cpu).unwrap();
+    for file in ["astronaut.png", "chelsea.png", "dog1.jpg", "dog2.jpg", "grace_hopper_517x606.jpg", "person1.jpg"] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/photos").join(file);
+        let photo = image::open(&path).unwrap().to_rgb8();
+        let detections = model.segment(&photo, &SegmentOptions::default()).unwrap();
+        let name = format!("photo-{}", path.file_stem().unwrap().display());
+        compare_to_golden(&name, &render(&photo, &detections, &Style::default()), PHOTO);
+    }
 }
 
 /// What [`compare`] says of `actual` where the golden is a grey picture of 5×3 pixels, and the folder of failures.
-fn compare_with_grey(actual: &RgbImage, tolerance: u8) -> (Result<(), String>, tempfile::TempDir) {
+fn compare_with_grey(actual: &RgbImage, channel: u8, pixels: f64) -> (Result<(), String>, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let golden = folder.path().join("grey.png");
     RgbImage::from_pixel(5, 3, Rgb([100; 3])).save(&golden).unwrap();
+    let tolerance = Tolerance { channel, pixels };
     (compare(&golden, actual, tolerance, &folder.path().join("failures")), folder)
 }
 
 #[test]
 fn a_difference_within_the_tolerance_passes() {
-    let (outcome, folder) = compare_with_grey(&RgbImage::from_pixel(5, 3, Rgb([101, 99, 100])), 1);
+    let (outcome, folder) = compare_with_grey(&RgbImage::from_pixel(5, 3, Rgb([101, 99, 100])), 1, 0.0);
     assert_eq!(outcome, Ok(()));
     assert!(!folder.path().join("failures").exists());
 }
@@ -190,10 +210,10 @@ fn a_difference_within_the_tolerance_passes() {
 fn one_differing_pixel_fails_and_leaves_a_strip_of_expected_difference_and_actual() {
     let mut actual = RgbImage::from_pixel(5, 3, Rgb([100; 3]));
     actual[(4, 2)] = Rgb([100, 102, 97]);
-    let (outcome, folder) = compare_with_grey(&actual, 1);
+    let (outcome, folder) = compare_with_grey(&actual, 1, 0.0);
     let message = outcome.unwrap_err();
     let strip = folder.path().join("failures/grey.png");
-    assert!(message.contains("1 pixels differ by more than 1, one of them by 3"), "{message}");
+    assert!(message.contains("1 pixels (allowed: 0) differ by more than 1, one of them by 3"), "{message}");
     assert!(message.contains(strip.to_str().unwrap()), "{message}");
     assert!(message.contains("REGENERATE=1 cargo test --release --test golden"), "{message}");
     let strip = image::open(strip).unwrap().to_rgb8();
@@ -204,8 +224,17 @@ fn one_differing_pixel_fails_and_leaves_a_strip_of_expected_difference_and_actua
 }
 
 #[test]
+fn as_many_pixels_as_are_allowed_may_differ_and_no_more() {
+    let mut actual = RgbImage::from_pixel(5, 3, Rgb([100; 3]));
+    actual[(1, 0)] = Rgb([0; 3]);
+    assert_eq!(compare_with_grey(&actual, 1, 0.07).0, Ok(())); // 0.07 of 15 is one pixel
+    actual[(3, 2)] = Rgb([0; 3]);
+    assert!(compare_with_grey(&actual, 1, 0.07).0.is_err());
+}
+
+#[test]
 fn a_picture_of_another_size_fails() {
-    let (outcome, folder) = compare_with_grey(&RgbImage::from_pixel(6, 2, Rgb([100; 3])), 255);
+    let (outcome, folder) = compare_with_grey(&RgbImage::from_pixel(6, 2, Rgb([100; 3])), 255, 1.0);
     let message = outcome.unwrap_err();
     assert!(message.contains("it is (6, 2) pixels large instead of (5, 3)"), "{message}");
     assert!(folder.path().join("failures/grey.png").exists());
@@ -214,7 +243,7 @@ fn a_picture_of_another_size_fails() {
 #[test]
 fn a_missing_golden_fails_and_says_how_to_write_it() {
     let folder = tempfile::tempdir().unwrap();
-    let outcome = compare(&folder.path().join("new.png"), &RgbImage::new(5, 3), 255, folder.path());
+    let outcome = compare(&folder.path().join("new.png"), &RgbImage::new(5, 3), DRAWING, folder.path());
     let message = outcome.unwrap_err();
     assert!(message.contains("new.png") && message.contains("to write it: REGENERATE=1"), "{message}");
 }

@@ -7,7 +7,16 @@ use image::{Rgb, RgbImage, imageops};
 /// The command that writes every golden picture anew, for messages.
 const REGENERATE: &str = "REGENERATE=1 cargo test --release --test golden";
 
-/// Asserts that no channel of `actual` is further than `tolerance` from that of `tests/golden/<name>.png`.
+/// How far a picture may be from its golden.
+#[derive(Clone, Copy, Debug)]
+pub struct Tolerance {
+    /// A pixel differs when one of its channels is further than this from the golden's.
+    pub channel: u8,
+    /// The share of pixels that may differ, from 0 to 1.
+    pub pixels: f64,
+}
+
+/// Asserts that `actual` is the picture `tests/golden/<name>.png`, within `tolerance`.
 ///
 /// With `REGENERATE=1` in the environment the golden is written instead: look at the change before it is committed.
 ///
@@ -15,7 +24,7 @@ const REGENERATE: &str = "REGENERATE=1 cargo test --release --test golden";
 ///
 /// When the pictures differ, after writing them side by side (expected, difference, actual) to
 /// `target/golden-failures/<name>.png`; and when there is no golden.
-pub fn compare_to_golden(name: &str, actual: &RgbImage, tolerance: u8) {
+pub fn compare_to_golden(name: &str, actual: &RgbImage, tolerance: Tolerance) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let golden = root.join("tests/golden").join(name).with_extension("png");
     if std::env::var_os("REGENERATE").is_some_and(|value| value == "1") {
@@ -30,18 +39,19 @@ pub fn compare_to_golden(name: &str, actual: &RgbImage, tolerance: u8) {
 
 /// Compares `actual` with the picture in the file `golden`; the error says what is wrong, where to look and how to
 /// accept the change. A strip of the pictures is written to the folder `failures` when they differ.
-pub fn compare(golden: &Path, actual: &RgbImage, tolerance: u8, failures: &Path) -> Result<(), String> {
+pub fn compare(golden: &Path, actual: &RgbImage, tolerance: Tolerance, failures: &Path) -> Result<(), String> {
     let expected = image::open(golden)
         .map_err(|error| format!("failed to read `{}`: {error}\nto write it: {REGENERATE}", golden.display()))?
         .to_rgb8();
     let difference = if expected.dimensions() == actual.dimensions() {
-        let far = |(a, b): (&Rgb<u8>, &Rgb<u8>)| distance(*a, *b) > tolerance;
+        let far = |(a, b): (&Rgb<u8>, &Rgb<u8>)| distance(*a, *b) > tolerance.channel;
         let count = expected.pixels().zip(actual.pixels()).filter(|&pair| far(pair)).count();
-        if count == 0 {
+        let allowed = (tolerance.pixels * f64::from(actual.width() * actual.height())) as usize;
+        if count <= allowed {
             return Ok(());
         }
         let most = expected.pixels().zip(actual.pixels()).map(|(a, b)| distance(*a, *b)).max().unwrap_or(0);
-        format!("{count} pixels differ by more than {tolerance}, one of them by {most}")
+        format!("{count} pixels (allowed: {allowed}) differ by more than {}, one of them by {most}", tolerance.channel)
     } else {
         format!("it is {:?} pixels large instead of {:?}", actual.dimensions(), expected.dimensions())
     };
