@@ -3,17 +3,17 @@
 //!
 //! The result has torchvision's current names, loads by mapping instead of reading, and with `--half` takes half the room.
 
-use std::error::Error;
 use std::path::Path;
 
+use anyhow::{Result, bail};
 use maskrcnn::{Device, MaskRcnn, Precision, Weights};
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let (from, to, precision) = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [from, to] => (Path::new(from), Path::new(to), Precision::Single),
         [from, to, "--half"] => (Path::new(from), Path::new(to), Precision::Half),
-        _ => return Err("usage: convert CHECKPOINT RESULT.safetensors [--half]".into()),
+        _ => bail!("usage: convert CHECKPOINT RESULT.safetensors [--half]"),
     };
 
     let weights = Weights::open(from)?;

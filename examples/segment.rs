@@ -1,16 +1,16 @@
 //! The library in thirty lines: `cargo run --release --example segment -- photo.jpg found.png [weights]`.
 
-use std::error::Error;
 use std::path::Path;
 
+use anyhow::{Result, bail};
 use maskrcnn::{Device, MaskRcnn, SegmentOptions, Style, Weights, render};
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let (photo, picture, weights) = match &arguments[..] {
         [photo, picture] => (photo, picture, Weights::embedded()?),
         [photo, picture, weights] => (photo, picture, Weights::open(Path::new(weights))?),
-        _ => return Err("usage: segment PHOTO PICTURE [WEIGHTS]".into()),
+        _ => bail!("usage: segment PHOTO PICTURE [WEIGHTS]"),
     };
 
     let model = MaskRcnn::new(weights, Device::Cpu)?;

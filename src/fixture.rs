@@ -1,6 +1,9 @@
 //! Reads what the peers computed: the safetensors files below `tests/fixtures`, for unit tests.
 
-use std::collections::BTreeSet;
+#[path = "../tests/common/formula.rs"]
+mod formula;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 
 use image::RgbImage;
@@ -105,4 +108,46 @@ pub(crate) fn difference(found: &[f32], expected: &[f32]) -> f32 {
         }
     };
     found.iter().zip(expected).map(apart).fold(0.0, f32::max)
+}
+
+/// torchvision's v1 with every tensor filled by the formula that the fixtures were made with: name to shape.
+pub(crate) struct V1(pub BTreeMap<String, Vec<i64>>);
+
+impl V1 {
+    /// The tensors that torchvision's own network has.
+    pub fn new() -> Self {
+        // Name, shape, and a checksum that `tests/formula.rs` looks at.
+        let layout = include_str!("../tests/fixtures/parity/formula.tsv");
+        let tensor = |line: &str| {
+            let mut fields = line.split('\t');
+            let (name, shape) = (fields.next().unwrap(), fields.next().unwrap());
+            (name.to_owned(), shape.split(',').map(|side| side.parse().unwrap()).collect())
+        };
+        Self(layout.lines().map(tensor).collect())
+    }
+
+    /// A safetensors file of these tensors.
+    pub fn checkpoint(&self) -> Vec<u8> {
+        self.checkpoint_with(str::to_owned, None)
+    }
+
+    /// A safetensors file of these tensors under other names, with metadata.
+    pub fn checkpoint_with(
+        &self,
+        stored_name: impl Fn(&str) -> String,
+        metadata: Option<HashMap<String, String>>,
+    ) -> Vec<u8> {
+        let values: Vec<(String, Vec<usize>, Vec<u8>)> = self
+            .0
+            .iter()
+            .map(|(name, shape)| {
+                let bytes = formula::fill(name, shape).iter().flat_map(|value| value.to_le_bytes()).collect();
+                (stored_name(name), shape.iter().map(|&side| side as usize).collect(), bytes)
+            })
+            .collect();
+        let views = values
+            .iter()
+            .map(|(name, shape, bytes)| (name, TensorView::new(Dtype::F32, shape.clone(), bytes).unwrap()));
+        safetensors::serialize(views, metadata).unwrap()
+    }
 }

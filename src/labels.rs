@@ -115,29 +115,13 @@ impl Labels {
 
     fn unknown(&self, name: &str) -> Error {
         let wanted = name.trim().to_ascii_lowercase();
-        let distance = |label: &&Label| edit_distance(&wanted, &label.name.to_ascii_lowercase());
+        let distance = |label: &&Label| strsim::osa_distance(&wanted, &label.name.to_ascii_lowercase());
         // Half the word wrong is no longer a typing mistake.
         let close = |label: &&Label| 2 * distance(label) <= wanted.chars().count();
         let suggestion = self.named().min_by_key(distance).filter(close).map(|label| label.name.to_string());
         let known = self.named().map(|label| &*label.name).collect::<Vec<_>>().join(", ");
         Error::UnknownClass { name: name.trim().to_owned(), suggestion, known }
     }
-}
-
-/// Insertions, deletions and replacements of a character that make one text of the other (Levenshtein).
-fn edit_distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, from) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, &to) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(from != to);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(row[j + 1] + 1);
-        }
-    }
-    row[b.len()]
 }
 
 #[cfg(test)]
@@ -162,6 +146,8 @@ mod tests {
             message,
             "unknown class `persn`, did you mean `person`?; this model knows person, cat, potted plant"
         );
+        let message = labels().select(&["act".into()]).unwrap_err().to_string();
+        assert!(message.contains("did you mean `cat`?"), "{message}");
         let message = labels().select(&["zebra".into()]).unwrap_err().to_string();
         assert_eq!(message, "unknown class `zebra`; this model knows person, cat, potted plant");
     }

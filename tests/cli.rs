@@ -327,7 +327,8 @@ fn quiet_prints_errors_only() {
 #[test]
 fn verbose_prints_what_each_stage_took_to_standard_error() {
     let folder = folder();
-    let stages = ["model: compact from compact.safetensors, on cpu", "load the model", "small.png: 46×29 pixels"];
+    let stages =
+        ["model: compact on cpu, from compact.safetensors: safetensors", "load the model", "small.png: 46×29 pixels"];
     let stages = stages.into_iter().chain(["read and decode", "transform", "backbone", "draw", "encode", "write"]);
     let stderr = maskrcnn(&folder, &["-v", "small.png"]).assert().success().stdout(starts_with("small.png: "));
     let stderr = String::from_utf8(stderr.get_output().stderr.clone()).unwrap();

@@ -6,6 +6,8 @@
 
 mod coco;
 mod compact;
+#[cfg(test)]
+mod tests;
 mod torchvision;
 
 use std::collections::BTreeMap;

@@ -3,19 +3,14 @@
 //! Every stage is fed with what the stages before it computed here, so that what is compared is the whole way from the
 //! pixels. Each tolerance is relative to the largest expected value of its stage, or absolute where a unit is given.
 
-#[path = "../../tests/common/formula.rs"]
-mod formula;
-
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 use image::RgbImage;
-use safetensors::serialize;
-use safetensors::tensor::{Dtype, TensorView};
 use tch::Tensor;
 
 use super::*;
 use crate::detection::Mask;
-use crate::fixture::{Fixture, difference, edges};
+use crate::fixture::{Fixture, V1, difference, edges};
 use crate::geometry::{BBox, Size};
 
 /// The resize is the same formula; only the order of two multiplications may differ. Measured: 2e-7.
@@ -215,29 +210,9 @@ fn assert_parity(network: &MaskRcnn, names: [&str; 3], least: Least) {
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
-/// torchvision's v1 with every tensor filled by the formula that the fixtures were made with, as a checkpoint file.
-pub(super) fn v1_checkpoint() -> Vec<u8> {
-    // Name, shape, and a checksum that `tests/formula.rs` looks at.
-    let layout = include_str!("../../tests/fixtures/parity/formula.tsv");
-    let tensors: HashMap<&str, (Vec<usize>, Vec<u8>)> = layout
-        .lines()
-        .map(|line| {
-            let mut fields = line.split('\t');
-            let (name, shape) = (fields.next().unwrap(), fields.next().unwrap());
-            let shape: Vec<i64> = shape.split(',').map(|side| side.parse().unwrap()).collect();
-            let bytes = formula::fill(name, &shape).iter().flat_map(|v| v.to_le_bytes()).collect();
-            (name, (shape.iter().map(|&side| side as usize).collect(), bytes))
-        })
-        .collect();
-    let views = tensors
-        .iter()
-        .map(|(name, (shape, bytes))| (*name, TensorView::new(Dtype::F32, shape.clone(), bytes).unwrap()));
-    serialize(views, None).unwrap()
-}
-
 #[test]
 fn v1_computes_what_torchvision_computes_at_every_stage() {
-    let network = MaskRcnn::new(Weights::from_bytes(v1_checkpoint()).unwrap(), Device::Cpu).unwrap();
+    let network = MaskRcnn::new(Weights::from_bytes(V1::new().checkpoint()).unwrap(), Device::Cpu).unwrap();
     assert_parity(&network, ["v1-1", "v1-2", "v1-3"], Least { detections: 30, classes: 5 });
 }
 

@@ -108,7 +108,7 @@ impl Model {
             };
             let info = ModelInfo::new(&weights, &file);
             let (family, format) = (weights.family(), weights.format());
-            terminal.detail(&format!("model: {family} from {file} ({format}), on {}", options.device));
+            terminal.detail(&format!("model: {family} on {}, from {file}: {format}", options.device));
             let network = MaskRcnn::new(weights, options.device).context("cannot set up the model")?;
             network.check(&options.segment)?;
             Ok(Self { network, info })

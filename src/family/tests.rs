@@ -1,0 +1,187 @@
+//! Whole checkpoints through a family into a network: nothing missing, nothing left over, and clear words otherwise.
+
+use std::collections::HashMap;
+
+use super::*;
+use crate::device::Device;
+use crate::fixture::V1;
+use crate::model::MaskRcnn;
+
+/// The network of a checkpoint, or what is wrong with it.
+fn network(checkpoint: Vec<u8>) -> Result<MaskRcnn> {
+    MaskRcnn::new(Weights::from_bytes(checkpoint)?, Device::Cpu)
+}
+
+fn complaint(checkpoint: Vec<u8>) -> String {
+    network(checkpoint).unwrap_err().to_string()
+}
+
+/// The name that the official file, older than torchvision's renamings, gives a tensor.
+fn old_name(name: &str) -> String {
+    let name = name.replace("rpn.head.conv.0.0.", "rpn.head.conv.");
+    let unblocked = |name: &str, blocks: &str| match name.strip_prefix(blocks) {
+        Some(rest) => format!("{blocks}{}", rest.replacen(".0.", ".", 1)),
+        None => name.to_owned(),
+    };
+    let name = unblocked(&unblocked(&name, "backbone.fpn.inner_blocks."), "backbone.fpn.layer_blocks.");
+    let mask_head = "roi_heads.mask_head.";
+    match name.strip_prefix(mask_head).and_then(|rest| rest.split_once(".0.")) {
+        Some((index, parameter)) => {
+            format!("{mask_head}mask_fcn{}.{parameter}", index.parse::<u32>().unwrap() + 1)
+        }
+        None => name,
+    }
+}
+
+#[test]
+fn v1_is_read_under_old_names_behind_a_wrapper_and_with_counters_of_batches() {
+    let old = V1::new().checkpoint_with(old_name, None);
+    let names: Vec<String> = Checkpoint::from_bytes(old.clone()).unwrap().tensors.names().map(str::to_owned).collect();
+    for name in ["backbone.fpn.inner_blocks.2.weight", "rpn.head.conv.bias", "roi_heads.mask_head.mask_fcn4.weight"] {
+        assert!(names.iter().any(|n| n == name), "{name} is no name of the official file");
+    }
+    network(old).unwrap();
+    network(V1::new().checkpoint_with(|name| format!("module.{name}"), None)).unwrap();
+
+    let mut counted = V1::new();
+    // Under a name that the formula has a rule for, and stored under the real one.
+    counted.0.insert("backbone.body.bn1.counter.bias".to_owned(), vec![1]);
+    let stored = |name: &str| name.replace("counter.bias", "num_batches_tracked");
+    network(counted.checkpoint_with(stored, None)).unwrap();
+}
+
+#[test]
+fn v1_knows_the_names_of_coco_and_keeps_the_slots_that_have_none() {
+    let weights = Weights::from_bytes(V1::new().checkpoint()).unwrap();
+    assert_eq!(weights.family(), Family::TorchvisionV1);
+    assert_eq!(weights.labels().count(), 80);
+    assert_eq!((weights.labels.slots(), &*weights.labels.of_slot(18).name), (91, "dog"));
+    let unused = weights.labels.of_slot(12);
+    assert_eq!((&*unused.name, unused.category_id), ("N/A", 12));
+}
+
+#[test]
+fn a_network_trained_further_has_its_own_number_of_classes_and_may_name_them() {
+    let mut trained = V1::new();
+    for (name, rows) in [
+        ("roi_heads.box_predictor.cls_score", 3),
+        ("roi_heads.box_predictor.bbox_pred", 12),
+        ("roi_heads.mask_predictor.mask_fcn_logits", 3),
+    ] {
+        for parameter in ["weight", "bias"] {
+            trained.0.get_mut(&format!("{name}.{parameter}")).unwrap()[0] = rows;
+        }
+    }
+    let model = network(trained.checkpoint()).unwrap();
+    assert_eq!(model.labels().collect::<Vec<_>>(), ["class 1", "class 2"]);
+    let labelled = |labels: &str| {
+        let metadata = HashMap::from([("labels".to_owned(), labels.to_owned())]);
+        trained.checkpoint_with(str::to_owned, Some(metadata))
+    };
+    let model = network(labelled(r#"["__background__", "crack", "rust"]"#)).unwrap();
+    assert_eq!(model.labels().collect::<Vec<_>>(), ["crack", "rust"]);
+    assert_eq!(
+        complaint(labelled(r#"["__background__", "crack"]"#)),
+        "the checkpoint's `labels` metadata is unusable: expected 3 names, one for each slot of the classifier, found 2"
+    );
+}
+
+#[test]
+fn a_missing_a_leftover_and_a_misshapen_tensor_are_each_named() {
+    let mut missing = V1::new();
+    missing.0.remove("backbone.body.layer2.1.bn2.running_var");
+    assert_eq!(
+        complaint(missing.checkpoint()),
+        "tensor `backbone.body.layer2.1.bn2.running_var` of shape [128] is missing in the checkpoint"
+    );
+    let mut leftover = V1::new();
+    leftover.0.insert("roi_heads.keypoint_head.0.bias".to_owned(), vec![5]);
+    assert_eq!(
+        complaint(leftover.checkpoint()),
+        "the checkpoint holds a tensor that this network has no place for: `roi_heads.keypoint_head.0.bias`"
+    );
+    let mut misshapen = V1::new();
+    *misshapen.0.get_mut("roi_heads.box_head.fc7.weight").unwrap() = vec![1024, 512];
+    assert_eq!(
+        complaint(misshapen.checkpoint()),
+        "tensor `roi_heads.box_head.fc7.weight` has shape [1024, 512], expected [1024, 1024]"
+    );
+}
+
+/// A file of tiny tensors with these names.
+fn tiny(names: &[&str], metadata: &[(&str, &str)]) -> Vec<u8> {
+    let tensors = V1(names.iter().map(|name| (format!("{name}.bias"), vec![1])).collect());
+    let metadata = metadata.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())).collect();
+    tensors.checkpoint_with(|name| name.trim_end_matches(".bias").to_owned(), Some(metadata))
+}
+
+#[test]
+fn relatives_that_are_not_read_are_recognised() {
+    for (names, hint) in [
+        (&["backbone.bottom_up.stem.conv1.weight"][..], "detectron2"),
+        (&["head.classification_head.cls_logits.weight"], "RetinaNet"),
+        (&["roi_heads.box_predictor.cls_score.weight"], "without masks"),
+        (&["conv1.weight", "fc.weight"], "image classifier"),
+        (&["encoder.weight"], "unfamiliar names, such as `encoder.weight`"),
+        (
+            &[
+                "backbone.body.layer3.5.conv3.weight",
+                "roi_heads.box_predictor.cls_score.weight",
+                "roi_heads.mask_predictor.mask_fcn_logits.weight",
+                "rpn.head.conv.0.0.weight",
+                "rpn.head.conv.1.0.weight",
+            ],
+            "maskrcnn_resnet50_fpn_v2",
+        ),
+    ] {
+        let message = complaint(tiny(names, &[]));
+        assert!(message.contains(hint) && message.ends_with("known are compact, torchvision-v1"), "{message}");
+    }
+    let message = complaint(tiny(&["a"], &[("family", "yolact")]));
+    assert!(message.contains("its metadata says `yolact`"), "{message}");
+}
+
+#[test]
+fn a_description_that_makes_no_sense_is_refused_before_any_tensor_is_read() {
+    let config = Checkpoint::from_static(EMBEDDED).unwrap().metadata["config"].clone();
+    for (from, to, hint) in [
+        ("\"channels\": 96", "\"channels\": 0", "channels: expected 1 to 4096"),
+        ("\"max_size\": 544", "\"max_size\": 100", "max_size: expected min_size to 8192"),
+        ("\"max_size\": 544", "\"max_size\": 99999999999", "max_size"),
+        ("[16, 32, 64, 128, 256]", "[16, 32]", "anchor_sizes: expected five positive sizes"),
+        ("0.5, 1.0, 2.0", "0.5, -1.0, 2.0", "aspect_ratios"),
+        ("0.229", "0.0", "image_std"),
+        ("\"num_classes\": 21", "\"num_classes\": 1", "num_classes: expected 2 to 100000"),
+        ("\"box_hidden\": 384, ", "", "missing field `box_hidden`"),
+    ] {
+        assert!(config.contains(from), "{from}");
+        let changed = config.replacen(from, to, 1);
+        let message = complaint(tiny(&["a"], &[("family", "compact"), ("config", &changed)]));
+        assert!(
+            message.starts_with("the checkpoint's `config` metadata is unusable: ") && message.contains(hint),
+            "{message}"
+        );
+    }
+    let message = complaint(tiny(&["a"], &[("family", "compact")]));
+    assert!(message.starts_with("the checkpoint's `config` metadata is unusable"), "{message}");
+}
+
+#[test]
+fn what_is_saved_is_canonical_and_reads_back_as_the_same_network() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("v1.safetensors");
+    let old = V1::new().checkpoint_with(old_name, None);
+    Weights::from_bytes(old).unwrap().save(&path, Precision::Single).unwrap();
+    let saved = Weights::open(&path).unwrap();
+    assert_eq!((saved.family(), saved.labels().count()), (Family::TorchvisionV1, 80));
+    let names: Vec<String> = saved.checkpoint.tensors.names().map(str::to_owned).collect();
+    assert_eq!(names, V1::new().0.into_keys().collect::<Vec<_>>());
+
+    let embedded = folder.path().join("compact.safetensors");
+    Weights::embedded().unwrap().save(&embedded, Precision::Half).unwrap();
+    let saved = Weights::open(&embedded).unwrap();
+    let (config, labels) = (saved.config.clone(), saved.labels.clone());
+    let original = Weights::embedded().unwrap();
+    assert_eq!((config, labels), (original.config, original.labels));
+    MaskRcnn::new(saved, Device::Cpu).unwrap();
+}
