@@ -37,6 +37,6 @@ pub use device::Device;
 pub use error::{Error, Result};
 pub use family::{Family, Precision, Weights};
 pub use geometry::{BBox, Size};
-pub use model::{MaskRcnn, SegmentOptions, Stage, libtorch_version, set_threads};
+pub use model::{MAX_THREADS, MaskRcnn, SegmentOptions, Stage, libtorch_version, set_threads};
 pub use render::{Style, render};
 pub use report::{ImageInfo, ModelInfo, Report};

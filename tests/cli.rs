@@ -439,6 +439,7 @@ fn command_lines_that_make_no_sense_are_refused_with_a_hint_and_touch_nothing() 
         (&["-t", "NaN", "dog.jpg"], "expected a number from 0 to 1"),
         (&["-t", "-1", "dog.jpg"], "invalid value '-1' for '--threshold <SCORE>'"),
         (&["--threads", "0", "dog.jpg"], "invalid value '0' for '--threads <N>'"),
+        (&["--threads", "1000000", "dog.jpg"], "expected a whole number from 1 to 256"),
         (&["--max-detections", "-1", "dog.jpg"], "invalid value '-1' for '--max-detections <N>'"),
         (&["--device", "gpu", "dog.jpg"], "invalid value 'gpu' for '--device <DEVICE>'"),
         (&["--classes", "dog,,cat", "dog.jpg"], "expected names of classes, separated by commas"),

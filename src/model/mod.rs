@@ -248,11 +248,15 @@ fn present(device: Device) -> Result<tch::Device> {
     }
 }
 
-/// Sets how many threads libtorch and the native operators use, at least one. To be called before the first network is
-/// built; later calls may change libtorch's part only.
+/// Most threads that [`set_threads`] takes: more than the largest machines have use for, and few enough that starting them does
+/// not fail; libtorch does not survive when it does.
+pub const MAX_THREADS: usize = 256;
+
+/// Sets how many threads libtorch and the native operators use: at least one, at most [`MAX_THREADS`]. To be called before the first
+/// network is built; later calls may change libtorch's part only.
 pub fn set_threads(count: usize) {
-    let count = count.max(1);
-    tch::set_num_threads(i32::try_from(count).unwrap_or(i32::MAX));
+    let count = count.clamp(1, MAX_THREADS);
+    tch::set_num_threads(count as i32);
     // Fails only when the pool is there already, and then it stays as it is.
     let _ = rayon::ThreadPoolBuilder::new().num_threads(count).build_global();
 }

@@ -59,8 +59,8 @@ struct Args {
     device: Device,
 
     /// Processor threads to use; all cores when left out
-    #[arg(long, value_name = "N", allow_negative_numbers = true)]
-    threads: Option<NonZeroUsize>,
+    #[arg(long, value_name = "N", value_parser = threads, allow_negative_numbers = true)]
+    threads: Option<usize>,
 
     /// How much of the photo the masks hide, from 0 (nothing) to 1 (everything)
     #[arg(long, value_name = "FRACTION", value_parser = fraction, allow_negative_numbers = true, help_heading = "Drawing")]
@@ -148,7 +148,7 @@ impl Options {
             output: args.output,
             weights: args.weights,
             device: args.device,
-            threads: args.threads.map(NonZeroUsize::get),
+            threads: args.threads,
             segment: SegmentOptions {
                 score_threshold: args.threshold,
                 classes: args.classes,
@@ -170,6 +170,13 @@ fn fraction(text: &str) -> Result<f32, String> {
         .ok()
         .filter(|number| (0.0..=1.0).contains(number))
         .ok_or_else(|| "expected a number from 0 to 1".into())
+}
+
+/// A number of threads that a machine can start.
+fn threads(text: &str) -> Result<usize, String> {
+    let most = maskrcnn::MAX_THREADS;
+    let number = text.parse().ok().filter(|number| (1..=most).contains(number));
+    number.ok_or_else(|| format!("expected a whole number from 1 to {most}"))
 }
 
 /// The name of a class; a space after the comma is not part of it.
@@ -223,6 +230,10 @@ mod tests {
                 assert!(options(&[option, good, "a.png"]).is_ok(), "{option} {good}");
             }
         }
+        for bad in ["257", "1000000", "99999999999999999999", "1.5", "two"] {
+            assert_eq!(options(&["--threads", bad, "a.png"]).unwrap_err(), ErrorKind::ValueValidation, "{bad}");
+        }
+        assert_eq!(options(&["--threads", "256", "a.png"]).unwrap().threads, Some(256));
         for option in ["--threads", "--max-detections"] {
             assert_eq!(options(&[option, "0", "a.png"]).unwrap_err(), ErrorKind::ValueValidation, "{option}");
         }
