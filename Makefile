@@ -4,6 +4,10 @@
 
 # One profile for everything, so that torch-sys (minutes) is built once.
 CARGO ?= cargo
+# cargo runs build scripts in other folders than this one.
+ifdef LIBTORCH
+export LIBTORCH := $(abspath $(LIBTORCH))
+endif
 PHOTO ?= examples/photos/dog2.jpg
 
 help: ## list the targets

@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::{ImageEncoder, RgbImage};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -33,7 +33,7 @@ pub fn run(options: &Options) -> Result<bool> {
     let photos = load_photos(options.sources.clone());
     let mut terminal = Terminal::new(options.verbosity, options.sources.len());
     let model = Model::load(options, &terminal)?;
-    let mut all_done = true;
+    let mut failed = 0;
     for (source, files) in options.sources.iter().zip(results) {
         terminal.begin(source);
         let photo = photos.recv().context("the thread that reads images ended early")?;
@@ -42,11 +42,15 @@ pub fn run(options: &Options) -> Result<bool> {
             Ok(summary) => terminal.summary(&format!("{source}: {summary}"))?,
             Err(error) => {
                 terminal.error(&error.context(source.to_string()));
-                all_done = false;
+                failed += 1;
             }
         }
     }
-    Ok(all_done)
+    if failed > 0 && options.sources.len() > 1 && options.verbosity != Verbosity::Quiet {
+        // The errors themselves may have scrolled away.
+        terminal.talk(&format!("error: {failed} of {} images failed", options.sources.len()));
+    }
+    Ok(failed == 0)
 }
 
 /// The result files of each source: the picture first, unless there is none, and the JSON last.
@@ -101,6 +105,11 @@ impl Model {
                     (weights, Weights::EMBEDDED_NAME.into())
                 }
                 Some(path) => {
+                    ensure!(
+                        !matches!(Source::new(path.as_os_str()), Source::Url(_)),
+                        "cannot load the weights `{}`: URLs are not read yet; fetch it first, for example with curl",
+                        path.display()
+                    );
                     let weights = Weights::open(path);
                     let weights = weights.with_context(|| format!("cannot load the weights `{}`", path.display()))?;
                     (weights, path.file_name().unwrap_or_default().to_string_lossy())
@@ -108,7 +117,7 @@ impl Model {
             };
             let info = ModelInfo::new(&weights, &file);
             let (family, format) = (weights.family(), weights.format());
-            terminal.detail(&format!("model: {family} on {}, from {file}: {format}", options.device));
+            terminal.detail(&format!("model: {family} on {}; weights: {file}, read as {format}", options.device));
             let network = MaskRcnn::new(weights, options.device).context("cannot set up the model")?;
             network.check(&options.segment)?;
             Ok(Self { network, info })

@@ -1,7 +1,6 @@
 //! The command line: what the user typed (`Args`) -> what the program does ([`Options`]). No file is touched here.
 
 use std::ffi::OsString;
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
@@ -42,7 +41,7 @@ struct Args {
     #[arg(short, long, value_name = "FILE")]
     weights: Option<PathBuf>,
 
-    /// Lowest score to report, from 0 to 1
+    /// Lowest score to report, from 0 to 1; networks keep nothing below 0.05
     #[arg(short, long, value_name = "SCORE", default_value = "0.5", value_parser = fraction, allow_negative_numbers = true)]
     threshold: f32,
 
@@ -50,19 +49,19 @@ struct Args {
     #[arg(long, value_name = "NAMES", value_parser = class, value_delimiter = ',')]
     classes: Option<Vec<String>>,
 
-    /// Most objects to report in an image, the surest first
-    #[arg(long, value_name = "N", allow_negative_numbers = true)]
-    max_detections: Option<NonZeroUsize>,
+    /// Most objects to report in an image, the surest first; networks find 100 at most
+    #[arg(long, value_name = "N", value_parser = count, allow_negative_numbers = true)]
+    max_detections: Option<usize>,
 
     /// Where to compute: cpu, cuda, cuda:N (the N-th GPU, from 0) or mps
-    #[arg(long, default_value = "cpu")]
+    #[arg(long, default_value = "cpu", value_parser = device)]
     device: Device,
 
     /// Processor threads to use; all cores when left out
     #[arg(long, value_name = "N", value_parser = threads, allow_negative_numbers = true)]
     threads: Option<usize>,
 
-    /// How much of the photo the masks hide, from 0 (nothing) to 1 (everything)
+    /// How much of the photo the masks hide, from 0 (nothing) to 1 (everything) [default: 0.4]
     #[arg(long, value_name = "FRACTION", value_parser = fraction, allow_negative_numbers = true, help_heading = "Drawing")]
     mask_opacity: Option<f32>,
 
@@ -152,7 +151,7 @@ impl Options {
             segment: SegmentOptions {
                 score_threshold: args.threshold,
                 classes: args.classes,
-                max_detections: args.max_detections.map(NonZeroUsize::get),
+                max_detections: args.max_detections,
             },
             style: (!args.json_only).then_some(style),
             verbosity: match (args.quiet, args.verbose) {
@@ -170,6 +169,17 @@ fn fraction(text: &str) -> Result<f32, String> {
         .ok()
         .filter(|number| (0.0..=1.0).contains(number))
         .ok_or_else(|| "expected a number from 0 to 1".into())
+}
+
+/// A whole number, not 0.
+fn count(text: &str) -> Result<usize, String> {
+    let number = text.parse().ok().filter(|&number| number > 0);
+    number.ok_or_else(|| "expected a whole number from 1".into())
+}
+
+/// The name of a device. The library's error names it too; clap has done that already.
+fn device(text: &str) -> Result<Device, String> {
+    text.parse().map_err(|_| "expected cpu, cuda, cuda:N or mps".into())
 }
 
 /// A number of threads that a machine can start.

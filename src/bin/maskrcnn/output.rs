@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::fs::{self, Permissions};
-use std::io::Write;
+use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -77,7 +77,9 @@ impl OutputDir {
     fn temporary(&self) -> Result<NamedTempFile> {
         // The mode of every new file, of which the umask takes its part; tempfile's own is for secrets.
         let permissions = Permissions::from_mode(0o666);
-        Ok(Builder::new().prefix(".maskrcnn-").permissions(permissions).tempfile_in(&self.path)?)
+        let file = Builder::new().prefix(".maskrcnn-").permissions(permissions).tempfile_in(&self.path);
+        // Its error names the temporary file, which means nothing to the user.
+        Ok(file.map_err(|error| io::Error::from(error.kind()))?)
     }
 }
 

@@ -6,7 +6,7 @@ use std::error::Error as _;
 use std::ffi::OsStr;
 use std::fmt;
 use std::fs::File;
-use std::io::{self, Cursor, Read};
+use std::io::{self, Cursor, IsTerminal, Read};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
@@ -88,7 +88,11 @@ impl Source {
 
     fn read(&self) -> Result<Vec<u8>> {
         match self {
-            Self::Stdin => read_limited(io::stdin().lock()).context("cannot read standard input"),
+            Self::Stdin => {
+                let stdin = io::stdin().lock();
+                ensure!(!stdin.is_terminal(), "it is a terminal; pipe an image into the program, or name a file");
+                read_limited(stdin).context("cannot read standard input")
+            }
             Self::File(path) => {
                 let file = File::open(path).context("cannot open the file")?;
                 ensure!(
