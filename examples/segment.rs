@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Result, bail};
+use image::{DynamicImage, ImageDecoder, ImageReader};
 use maskrcnn::{Device, MaskRcnn, SegmentOptions, Style, Weights, render};
 
 fn main() -> Result<()> {
@@ -14,7 +15,12 @@ fn main() -> Result<()> {
     };
 
     let model = MaskRcnn::new(weights, Device::Cpu)?;
-    let photo = image::open(photo)?.to_rgb8();
+    // Upright, as the camera was held; `image::open` would not turn it.
+    let mut decoder = ImageReader::open(photo)?.with_guessed_format()?.into_decoder()?;
+    let orientation = decoder.orientation()?;
+    let mut photo = DynamicImage::from_decoder(decoder)?;
+    photo.apply_orientation(orientation);
+    let photo = photo.to_rgb8();
     let options = SegmentOptions { score_threshold: 0.6, ..SegmentOptions::default() };
     let detections = model.segment(&photo, &options)?;
 

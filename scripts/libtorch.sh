@@ -73,10 +73,20 @@ fi
 
 is_right() { [ -f "$1" ] && [ "$(sha256sum "$1" | cut -d' ' -f1)" = "$2" ]; }
 
-# pip draws the progress line (bytes, rate, time left) on a terminal. Where pip can (25.1 and later) a connection that
-# breaks goes on where it broke; a wheel that is whole stays, so that a second run fetches only what is missing.
-resume=()
-python3 -m pip download --help 2>/dev/null | grep -q -- --resume-retries && resume=(--resume-retries 20)
+# pip draws the progress line (bytes, rate, time left) on a terminal. A wheel that is whole stays, so that a second run
+# fetches only what is missing; and from 25.1 on, pip goes on where a connection broke. An older one fetches a newer one for
+# this folder alone.
+pip=(python3 -m pip)
+if ! "${pip[@]}" download --help 2>/dev/null | grep -q -- --resume-retries; then
+  if [ ! -d "$downloads/pip" ]; then
+    printf 'pip==25.3 --hash=sha256:9655943313a94722b7774661c21049070f6bbb0a1516bf02f7c8d5d9201514cd\n' >"$downloads/requirement.txt"
+    python3 -m pip install --quiet --no-deps --require-hashes --disable-pip-version-check \
+      --target "$downloads/pip.part" -r "$downloads/requirement.txt" >&2 ||
+      fail "could not fetch a pip that resumes downloads; run the same command again (is the package index reachable?)"
+    mv "$downloads/pip.part" "$downloads/pip"
+  fi
+  pip=(env PYTHONPATH="$downloads/pip" python3 -m pip)
+fi
 count=0
 for wheel in "${wheels[@]}"; do
   IFS='|' read -r requirement file sha256 <<<"$wheel"
@@ -89,8 +99,8 @@ for wheel in "${wheels[@]}"; do
   say "[$count/${#wheels[@]}] fetching $requirement"
   # --platform and --python-version pin the one file, whatever Python runs this; its code is never imported.
   printf '%s --hash=sha256:%s\n' "$requirement" "$sha256" >"$downloads/requirement.txt"
-  python3 -m pip download --no-deps --only-binary=:all: --require-hashes --disable-pip-version-check --retries 10 \
-    ${resume[@]+"${resume[@]}"} --python-version 3.11 --implementation cp --abi cp311 --abi none \
+  "${pip[@]}" download --no-deps --only-binary=:all: --require-hashes --disable-pip-version-check --retries 10 \
+    --resume-retries 20 --python-version 3.11 --implementation cp --abi cp311 --abi none \
     --platform manylinux_2_28_x86_64 --platform manylinux_2_25_x86_64 --platform manylinux2014_x86_64 \
     -r "$downloads/requirement.txt" -d "$downloads" >&2 ||
     fail "could not fetch $requirement; run the same command again to go on from here (is the package index reachable?)"

@@ -40,7 +40,10 @@ impl Mask {
     ///
     /// When the rectangle leaves the image or `bits` does not fill it: a bug of the caller, never of the input.
     pub fn new(image: Size, left: usize, top: usize, region: Size, bits: Vec<bool>) -> Self {
-        assert!(left + region.width <= image.width && top + region.height <= image.height, "mask leaves its image");
+        let inside =
+            |start: usize, length: usize, side: usize| start.checked_add(length).is_some_and(|end| end <= side);
+        let fits = inside(left, region.width, image.width) && inside(top, region.height, image.height);
+        assert!(fits, "mask leaves its image");
         assert_eq!(bits.len(), region.area(), "mask bits do not fill their region");
         Self { image, left, top, region, bits }
     }

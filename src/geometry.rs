@@ -1,9 +1,7 @@
 //! Sizes and boxes, with no tensor and no image in sight.
 
-use serde::Serialize;
-
 /// A height and a width, in pixels or feature cells. Never a bare pair, so that the two cannot be swapped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Size {
     /// Number of rows.
     pub height: usize,

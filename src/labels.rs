@@ -37,6 +37,13 @@ impl Labels {
     pub fn from_json(json: &str) -> Result<Self> {
         let unusable = |reason: String| Error::Metadata { key: "labels", reason };
         let names: Vec<String> = serde_json::from_str(json).map_err(|e| unusable(e.to_string()))?;
+        // They go to terminals and into pictures.
+        const LONGEST: usize = 100;
+        let unfit = |name: &&String| name.is_empty() || name.len() > LONGEST || name.contains(char::is_control);
+        if let Some(name) = names.iter().find(unfit) {
+            let start: String = name.chars().take(20).flat_map(char::escape_debug).collect();
+            return Err(unusable(format!("expected printable names of 1 to {LONGEST} bytes, found `{start}`")));
+        }
         if names.len() < 2 {
             return Err(unusable("expected a name for the background and one for each class".to_owned()));
         }

@@ -4,7 +4,7 @@
 //! use maskrcnn::{Device, MaskRcnn, SegmentOptions, Style, Weights, render};
 //!
 //! let model = MaskRcnn::new(Weights::embedded()?, Device::Cpu)?;
-//! let photo = image::open("photo.jpg")?.to_rgb8();
+//! let photo = image::open("photo.jpg")?.to_rgb8(); // not turned as its EXIF says; see `examples/segment.rs`
 //! let detections = model.segment(&photo, &SegmentOptions::default())?;
 //! for found in &detections {
 //!     println!("{} {:.2} covers {} pixels", found.label, found.score, found.mask.area());
@@ -29,6 +29,7 @@ mod labels;
 mod model;
 mod nn;
 mod ops;
+mod options;
 mod render;
 mod report;
 
@@ -37,6 +38,7 @@ pub use device::Device;
 pub use error::{Error, Result};
 pub use family::{Family, Precision, Weights};
 pub use geometry::{BBox, Size};
-pub use model::{MAX_THREADS, MaskRcnn, SegmentOptions, Stage, libtorch_version, set_threads};
+pub use model::{MAX_THREADS, MaskRcnn, Stage, libtorch_version, set_threads, threads};
+pub use options::SegmentOptions;
 pub use render::{Style, render};
 pub use report::{ImageInfo, ModelInfo, Report};

@@ -7,9 +7,8 @@ use serde::Serialize;
 use serde_json::ser::{Formatter, PrettyFormatter, Serializer};
 
 use crate::detection::Detection;
-use crate::family::Weights;
 use crate::geometry::Size;
-use crate::model::SegmentOptions;
+use crate::options::SegmentOptions;
 
 /// Name of the format, also the `$id` of its JSON Schema. Readers should accept fields that they do not know: the
 /// number changes only when a field goes away or changes its meaning.
@@ -59,14 +58,11 @@ pub struct ModelInfo {
 }
 
 impl ModelInfo {
-    /// Describes `weights`, read from a file named `file`.
-    pub fn new(weights: &Weights, file: &str) -> Self {
-        Self {
-            family: weights.family().to_string(),
-            file: file.to_owned(),
-            sha256: weights.sha256(),
-            labels: weights.labels().map(str::to_owned).collect(),
-        }
+    /// `family`: the name of the model's family; `file`: the name of the weights file, without its folder; `sha256`: of that
+    /// file, in hex; `labels`: the classes that the model can find.
+    pub fn new<'a>(family: &str, file: &str, sha256: String, labels: impl IntoIterator<Item = &'a str>) -> Self {
+        let labels = labels.into_iter().map(str::to_owned).collect();
+        Self { family: family.to_owned(), file: file.to_owned(), sha256, labels }
     }
 }
 

@@ -25,7 +25,8 @@ fn detection(label: &str, category_id: u32, score: f32, (left, top): (usize, usi
 }
 
 fn report(options: &SegmentOptions, detections: &[Detection]) -> String {
-    let model = ModelInfo::new(&Weights::embedded().unwrap(), "compact.safetensors");
+    let weights = Weights::embedded().unwrap();
+    let model = ModelInfo::new(weights.family().name(), "compact.safetensors", weights.sha256(), weights.labels());
     let image = ImageInfo::new("photos/000000000139.jpg", "0123456789abcdef".repeat(4), IMAGE);
     Report::new(image, model, options, detections).to_json()
 }

@@ -20,8 +20,8 @@ pub(crate) enum Bytes {
 impl Bytes {
     /// Maps the file at `path`. An empty file gives no bytes; anything but a regular file is an error.
     pub(crate) fn map(path: &Path) -> io::Result<Self> {
-        let file = File::open(path)?;
-        let metadata = file.metadata()?;
+        // Looked at before it is opened: opening a pipe would wait for somebody to write to it.
+        let metadata = std::fs::metadata(path)?;
         if metadata.is_dir() {
             return Err(io::ErrorKind::IsADirectory.into());
         }
@@ -31,11 +31,11 @@ impl Bytes {
         if metadata.len() == 0 {
             return Ok(Self::Static(&[])); // there is nothing to map, which some systems refuse
         }
-        // SAFETY: the map is private and read-only, and its bytes are only ever copied out, never interpreted as
-        // anything for which some bit pattern would be invalid. What remains is another process that changes or
-        // truncates the file under us: checks made on the header might then no longer hold for the bytes, so every
-        // later access is bounds-checked against the length of the map, and a truncated file ends the process with
-        // SIGBUS. That is the usual price of mapping weights, which nobody edits in place.
+        let file = File::open(path)?;
+        // SAFETY: the map is read-only and lives as long as what borrows from it. What no program can rule out is that
+        // another one writes to the file meanwhile: text that was checked to be UTF-8 might then be so no longer, and a
+        // file that is made shorter ends the process with SIGBUS. `Weights::open` says that the file must not change;
+        // that is the usual price of mapping weights, which nobody edits in place.
         let map = unsafe { Mmap::map(&file)? };
         // Most of the file will be wanted soon; a system that cannot be told loses nothing but time.
         #[cfg(unix)]

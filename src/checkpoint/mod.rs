@@ -129,7 +129,7 @@ impl fmt::Display for Format {
 }
 
 /// Foreign text as it may stand in an error message: on one line, without terminal codes, and not endless.
-fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     const LONGEST: usize = 120;
     let mut shown: String = text.chars().take(LONGEST).flat_map(char::escape_debug).collect();
     if text.chars().nth(LONGEST).is_some() {

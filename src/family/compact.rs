@@ -39,7 +39,7 @@ struct Config {
 /// # Errors
 ///
 /// When the description is missing, is no JSON of the expected shape, or cannot be a network.
-pub(super) fn adapt(checkpoint: &mut Checkpoint) -> Result<(ModelConfig, Labels)> {
+pub(super) fn adapt(checkpoint: &Checkpoint) -> Result<(ModelConfig, Labels)> {
     let json = checkpoint.metadata.get("config").map_or("", String::as_str);
     let config: Config = serde_json::from_str(json).map_err(|e| unusable(e.to_string()))?;
     config.check()?;
@@ -62,22 +62,34 @@ impl Config {
         const LEVELS: usize = 5; // P2..P6
         /// Sides beyond this need tens of gigabytes.
         const LARGEST_SIDE: usize = 8192;
+        /// Non-maximum suppression compares all pairs; torchvision's networks take 1000.
+        const MOST_BOXES: usize = 10_000;
+        /// Every detection has a mask of up to the image's size; torchvision's networks give 100.
+        const MOST_DETECTIONS: usize = 1000;
         let positive = |values: &[f32]| values.iter().all(|&v| v.is_finite() && v > 0.0);
+        let share = |value: f64| (0.0..=1.0).contains(&value);
         let rules = [
             (
                 self.anchor_sizes.len() == LEVELS && positive(&self.anchor_sizes),
                 "anchor_sizes: expected five positive sizes",
             ),
             (
-                !self.aspect_ratios.is_empty() && positive(&self.aspect_ratios),
-                "aspect_ratios: expected positive ratios",
+                (1..=100).contains(&self.aspect_ratios.len()) && positive(&self.aspect_ratios),
+                "aspect_ratios: expected up to 100 positive ratios",
             ),
             ((1..=LARGEST_SIDE).contains(&self.min_size), "min_size: expected 1 to 8192"),
             ((self.min_size..=LARGEST_SIDE).contains(&self.max_size), "max_size: expected min_size to 8192"),
+            (self.image_mean.iter().all(|mean| mean.is_finite()), "image_mean: expected numbers"),
             (positive(&self.image_std), "image_std: expected positive numbers"),
             ((1..=4096).contains(&self.channels), "channels: expected 1 to 4096"),
             ((2..=100_000).contains(&self.num_classes), "num_classes: expected 2 to 100000"),
             ((1..=65_536).contains(&self.box_hidden), "box_hidden: expected 1 to 65536"),
+            ((1..=MOST_BOXES).contains(&self.rpn_pre_nms_top_n), "rpn_pre_nms_top_n: expected 1 to 10000"),
+            ((1..=MOST_BOXES).contains(&self.rpn_post_nms_top_n), "rpn_post_nms_top_n: expected 1 to 10000"),
+            ((1..=MOST_DETECTIONS).contains(&self.detections_per_image), "detections_per_image: expected 1 to 1000"),
+            (share(self.rpn_nms_thresh), "rpn_nms_thresh: expected 0 to 1"),
+            (share(self.box_nms_thresh), "box_nms_thresh: expected 0 to 1"),
+            (share(self.box_score_thresh.into()), "box_score_thresh: expected 0 to 1"),
         ];
         rules.iter().try_for_each(|&(holds, rule)| if holds { Ok(()) } else { Err(unusable(rule)) })
     }

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 
-use crate::checkpoint::{Checkpoint, StateDict, safetensors};
+use crate::checkpoint::{Checkpoint, StateDict, printable, safetensors};
 use crate::config::ModelConfig;
 use crate::error::{Error, Result};
 use crate::labels::Labels;
@@ -115,7 +115,7 @@ impl Weights {
     fn from_checkpoint(mut checkpoint: Checkpoint) -> Result<Self> {
         let family = recognise(&mut checkpoint)?;
         let (config, labels) = match family {
-            Family::Compact => compact::adapt(&mut checkpoint)?,
+            Family::Compact => compact::adapt(&checkpoint)?,
             Family::TorchvisionV1 => torchvision::adapt_v1(&mut checkpoint)?,
         };
         Ok(Self { checkpoint, config, labels, family })
@@ -169,7 +169,7 @@ fn recognise(checkpoint: &mut Checkpoint) -> Result<Family> {
     strip_wrapper(&mut checkpoint.tensors)?;
     if let Some(name) = checkpoint.metadata.get("family") {
         let known = Family::ALL.into_iter().find(|family| family.name() == name);
-        return known.ok_or_else(|| unknown(format!("its metadata says `{name}`")));
+        return known.ok_or_else(|| unknown(format!("its metadata says `{}`", printable(name))));
     }
     let tensors = &checkpoint.tensors;
     if torchvision::recognises_v1(tensors) {

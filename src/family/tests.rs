@@ -87,6 +87,31 @@ fn a_network_trained_further_has_its_own_number_of_classes_and_may_name_them() {
 }
 
 #[test]
+fn names_that_would_upset_a_terminal_are_refused() {
+    let config = Checkpoint::from_static(EMBEDDED).unwrap().metadata["config"].clone();
+    for labels in [
+        r#"["b", "\u001b[31mred\n"]"#.to_owned(),
+        r#"["b", ""]"#.to_owned(),
+        format!(r#"["b", "{}"]"#, "x".repeat(101)),
+    ] {
+        let message = complaint(tiny(&["a"], &[("family", "compact"), ("config", &config), ("labels", &labels)]));
+        assert!(
+            message.contains("expected printable names of 1 to 100 bytes") && !message.contains('\u{1b}'),
+            "{message}"
+        );
+        assert!(message.len() < 200, "{message}");
+    }
+}
+
+#[test]
+fn the_embedded_network_reports_the_ids_of_coco() {
+    let weights = Weights::embedded().unwrap();
+    let ids: Vec<u32> = (1..weights.labels.slots()).map(|slot| weights.labels.of_slot(slot).category_id).collect();
+    // weights/README.md names the classes; COCO's annotations their ids.
+    assert_eq!(ids, [1, 2, 3, 4, 5, 6, 7, 9, 16, 17, 18, 19, 20, 21, 44, 62, 63, 64, 67, 72]);
+}
+
+#[test]
 fn a_missing_a_leftover_and_a_misshapen_tensor_are_each_named() {
     let mut missing = V1::new();
     missing.0.remove("backbone.body.layer2.1.bn2.running_var");
@@ -137,8 +162,8 @@ fn relatives_that_are_not_read_are_recognised() {
         let message = complaint(tiny(names, &[]));
         assert!(message.contains(hint) && message.ends_with("known are compact, torchvision-v1"), "{message}");
     }
-    let message = complaint(tiny(&["a"], &[("family", "yolact")]));
-    assert!(message.contains("its metadata says `yolact`"), "{message}");
+    let message = complaint(tiny(&["a"], &[("family", "yol\u{1b}[31mact\n")]));
+    assert!(message.contains(r"its metadata says `yol\u{1b}[31mact\n`"), "{message}");
 }
 
 #[test]
@@ -153,6 +178,21 @@ fn a_description_that_makes_no_sense_is_refused_before_any_tensor_is_read() {
         ("0.229", "0.0", "image_std"),
         ("\"num_classes\": 21", "\"num_classes\": 1", "num_classes: expected 2 to 100000"),
         ("\"box_hidden\": 384, ", "", "missing field `box_hidden`"),
+        (
+            "\"rpn_pre_nms_top_n\": 600",
+            "\"rpn_pre_nms_top_n\": 9223372036854775807",
+            "rpn_pre_nms_top_n: expected 1 to 10000",
+        ),
+        ("\"rpn_post_nms_top_n\": 300", "\"rpn_post_nms_top_n\": 0", "rpn_post_nms_top_n"),
+        (
+            "\"detections_per_image\": 100",
+            "\"detections_per_image\": 4611686018427387904",
+            "detections_per_image: expected 1 to 1000",
+        ),
+        ("\"box_nms_thresh\": 0.5", "\"box_nms_thresh\": 9", "box_nms_thresh: expected 0 to 1"),
+        ("\"rpn_nms_thresh\": 0.7", "\"rpn_nms_thresh\": -1", "rpn_nms_thresh"),
+        ("\"box_score_thresh\": 0.05", "\"box_score_thresh\": 1e9", "box_score_thresh"),
+        ("0.485", "1e99", "number out of range"),
     ] {
         assert!(config.contains(from), "{from}");
         let changed = config.replacen(from, to, 1);

@@ -17,7 +17,7 @@ pub(super) struct BoxHead {
     fc7: Linear,
     cls_score: Linear,
     bbox_pred: Linear,
-    /// How regions are pooled for this head.
+    /// How RoIs are pooled for this head.
     pub align: RoiAlign,
 }
 

@@ -17,7 +17,7 @@ pub(super) struct MaskHead {
     deconvolution: Deconv,
     logits: Conv,
     device: Device,
-    /// How regions are pooled for this head.
+    /// How RoIs are pooled for this head.
     pub align: RoiAlign,
 }
 

@@ -26,6 +26,7 @@ use crate::labels::Labels;
 use crate::nn::memory::HostTensor;
 use crate::nn::{Backbone, FeaturePyramid, Parameters};
 use crate::ops::paste_mask;
+use crate::options::SegmentOptions;
 
 use box_head::BoxHead;
 use mask_head::MaskHead;
@@ -45,23 +46,6 @@ pub struct MaskRcnn {
     config: ModelConfig,
     labels: Labels,
     device: tch::Device,
-}
-
-/// What to report of what the network finds.
-#[derive(Clone, Debug, PartialEq)]
-pub struct SegmentOptions {
-    /// Detections must score at least this, 0 to 1. Default: 0.5. Below the model's own floor (0.05) nothing more comes.
-    pub score_threshold: f32,
-    /// Report only classes of these names, whatever their case. Default: all.
-    pub classes: Option<Vec<String>>,
-    /// Report at most this many, the best ones. Default: as many as the model gives, 100.
-    pub max_detections: Option<usize>,
-}
-
-impl Default for SegmentOptions {
-    fn default() -> Self {
-        Self { score_threshold: 0.5, classes: None, max_detections: None }
-    }
 }
 
 /// A part of the pipeline, for those who watch it at work.
@@ -181,8 +165,8 @@ impl MaskRcnn {
         on_stage(Stage::Proposals);
 
         let pooler = Pooler::new(&pyramid[..4], frame.resized).map_err(during("reading the feature pyramid"))?;
-        let regions: Vec<_> = proposals.iter().map(|proposal| proposal.bbox).collect();
-        let pooled = pooler.pool(&regions, self.box_head.align).map_err(during("pooling proposals"))?; // [R, C, 7, 7]
+        let rois: Vec<_> = proposals.iter().map(|proposal| proposal.bbox).collect();
+        let pooled = pooler.pool(&rois, self.box_head.align).map_err(during("pooling proposals"))?; // [R, C, 7, 7]
         let pooled = pooled.f_to_device(self.device).map_err(during("moving pooled features to the device"))?;
         let prediction = self.box_head.forward(&pooled).map_err(during("classifying proposals"))?; // [R, K]
         drop(pooled);
@@ -202,9 +186,9 @@ impl MaskRcnn {
 
     /// The mask probabilities of boxes, `[N, side, side]`: only of those that will be reported.
     fn masks(&self, pooler: &Pooler, boxes: &[ScoredBox]) -> crate::nn::TchResult<HostTensor> {
-        let regions: Vec<_> = boxes.iter().map(|b| b.bbox).collect();
+        let rois: Vec<_> = boxes.iter().map(|b| b.bbox).collect();
         let slots: Vec<_> = boxes.iter().map(|b| b.slot).collect();
-        let pooled = pooler.pool(&regions, self.mask_head.align)?; // [N, C, 14, 14]
+        let pooled = pooler.pool(&rois, self.mask_head.align)?; // [N, C, 14, 14]
         self.mask_head.forward(&pooled.f_to_device(self.device)?, &slots)
     }
 
@@ -248,8 +232,8 @@ fn present(device: Device) -> Result<tch::Device> {
     }
 }
 
-/// Most threads that [`set_threads`] takes: more than the largest machines have use for, and few enough that starting them does
-/// not fail; libtorch does not survive when it does.
+/// Most threads that [`set_threads`] takes. Empirical: few enough that starting them does not fail; libtorch does not survive
+/// when it does.
 pub const MAX_THREADS: usize = 256;
 
 /// Sets how many threads libtorch and the native operators use: at least one, at most [`MAX_THREADS`]. To be called before the first
@@ -259,6 +243,11 @@ pub fn set_threads(count: usize) {
     tch::set_num_threads(count as i32);
     // Fails only when the pool is there already, and then it stays as it is.
     let _ = rayon::ThreadPoolBuilder::new().num_threads(count).build_global();
+}
+
+/// How many threads libtorch uses.
+pub fn threads() -> usize {
+    usize::try_from(tch::get_num_threads()).unwrap_or(1)
 }
 
 /// The version of libtorch that the program was built with.

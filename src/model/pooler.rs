@@ -8,10 +8,10 @@ use crate::nn::TchResult;
 use crate::nn::memory::{self, HostTensor};
 use crate::ops::{FeatureMap, RoiAlign};
 
-/// Side of a region, in pixels, that is pooled from P4: ImageNet's usual training size. FPN paper, eq. 1.
+/// Side of an RoI, in pixels, that is pooled from P4: ImageNet's usual training size. FPN paper, eq. 1.
 const CANONICAL_SCALE: f32 = 224.0;
 
-/// The level, as the logarithm of its stride, that a region of that side is pooled from. FPN paper, eq. 1.
+/// The level, as the logarithm of its stride, that an RoI of that side is pooled from. FPN paper, eq. 1.
 const CANONICAL_LEVEL: f32 = 4.0;
 
 /// P2..P5 in host memory, ready to be pooled from.
@@ -52,20 +52,20 @@ impl Pooler {
         Ok(Self { finest: stride(levels.first()), coarsest: stride(levels.last()), levels })
     }
 
-    /// Pools each region from the level that fits its size: `[R, C, bins, bins]`, channels-last. `R` may be 0.
+    /// Pools each RoI from the level that fits its size: `[R, C, bins, bins]`, channels-last. `R` may be 0.
     ///
     /// torchvision `ops/poolers.py`, `_multiscale_roi_align`.
-    pub fn pool(&self, regions: &[BBox], align: RoiAlign) -> TchResult<Tensor> {
+    pub fn pool(&self, rois: &[BBox], align: RoiAlign) -> TchResult<Tensor> {
         let channels = self.levels.first().map_or(0, |level| level.channels);
         let bins = align.resolution;
-        let shape = [regions.len() as i64, bins as i64, bins as i64, channels as i64];
+        let shape = [rois.len() as i64, bins as i64, bins as i64, channels as i64];
         let maps: Vec<(FeatureMap, f32)> = self.levels.iter().map(Level::map).collect();
-        let assigned: Vec<usize> = regions.iter().map(|&region| level_of(region, self.finest, self.coarsest)).collect();
+        let assigned: Vec<usize> = rois.iter().map(|&roi| level_of(roi, self.finest, self.coarsest)).collect();
         let pooled = memory::filled::<tch::TchError>(&shape, |out| {
             let bins = out.par_chunks_exact_mut(bins * bins * channels);
-            bins.zip(regions).zip(&assigned).for_each(|((out, &region), &level)| {
+            bins.zip(rois).zip(&assigned).for_each(|((out, &roi), &level)| {
                 let (map, scale) = maps[level];
-                align.pool(map, region, scale, out);
+                align.pool(map, roi, scale, out);
             });
             Ok(())
         })?;
@@ -73,13 +73,13 @@ impl Pooler {
     }
 }
 
-/// The index of the level that a region is pooled from, of levels whose strides have these logarithms.
+/// The index of the level that an RoI is pooled from, of levels whose strides have these logarithms.
 ///
 /// FPN paper, eq. 1; torchvision `ops/poolers.py`, `LevelMapper`.
-fn level_of(region: BBox, finest: f32, coarsest: f32) -> usize {
-    // torchvision adds this so that a region of exactly the canonical side does not fall below its level.
+fn level_of(roi: BBox, finest: f32, coarsest: f32) -> usize {
+    // torchvision adds this so that an RoI of exactly the canonical side does not fall below its level.
     const EPSILON: f32 = 1e-6;
-    let side = region.area().sqrt();
+    let side = roi.area().sqrt();
     let level = (CANONICAL_LEVEL + (side / CANONICAL_SCALE).log2() + EPSILON).floor();
     (level.min(coarsest).max(finest) - finest) as usize
 }
@@ -100,8 +100,8 @@ mod tests {
         for case in ops.cases("level_mapper") {
             let levels = ops.integers(&format!("{case}levels"));
             let (finest, coarsest) = (levels[0] as f32, levels[1] as f32);
-            let regions = ops.boxes(&format!("{case}boxes"));
-            let found: Vec<usize> = regions.iter().map(|&region| level_of(region, finest, coarsest)).collect();
+            let rois = ops.boxes(&format!("{case}boxes"));
+            let found: Vec<usize> = rois.iter().map(|&roi| level_of(roi, finest, coarsest)).collect();
             assert_eq!(found, ops.indices(&format!("{case}expected")), "{case}");
         }
     }

@@ -8,7 +8,7 @@ use super::{Conv, ConvShape, Parameters, TchResult};
 use crate::error::Result;
 
 /// One row of the architecture's table.
-struct Stage {
+struct Row {
     expansion: i64,
     kernel: i64,
     channels: i64,
@@ -16,19 +16,19 @@ struct Stage {
     stride: i64,
 }
 
-const fn stage(expansion: i64, kernel: i64, channels: i64, blocks: usize, stride: i64) -> Stage {
-    Stage { expansion, kernel, channels, blocks, stride }
+const fn row(expansion: i64, kernel: i64, channels: i64, blocks: usize, stride: i64) -> Row {
+    Row { expansion, kernel, channels, blocks, stride }
 }
 
 /// EfficientNet paper, table 1; Lite0 keeps B0's widths and depths.
-const STAGES: [Stage; 7] = [
-    stage(1, 3, 16, 1, 1),
-    stage(6, 3, 24, 2, 2),
-    stage(6, 5, 40, 2, 2),
-    stage(6, 3, 80, 3, 2),
-    stage(6, 5, 112, 3, 1),
-    stage(6, 5, 192, 4, 2),
-    stage(6, 3, 320, 1, 1),
+const STAGES: [Row; 7] = [
+    row(1, 3, 16, 1, 1),
+    row(6, 3, 24, 2, 2),
+    row(6, 5, 40, 2, 2),
+    row(6, 3, 80, 3, 2),
+    row(6, 5, 112, 3, 1),
+    row(6, 5, 192, 4, 2),
+    row(6, 3, 320, 1, 1),
 ];
 
 /// Channels of the stem; Lite variants do not scale it.
@@ -97,7 +97,7 @@ struct InvertedResidual {
 }
 
 impl InvertedResidual {
-    fn new(parameters: &mut Parameters, name: &str, input: i64, row: &Stage, stride: i64) -> Result<Self> {
+    fn new(parameters: &mut Parameters, name: &str, input: i64, row: &Row, stride: i64) -> Result<Self> {
         let expanded = input * row.expansion;
         let expand = match row.expansion {
             1 => None,

@@ -39,6 +39,8 @@ impl BoxCoder {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::fixture::{Fixture, difference, edges};
 
@@ -64,7 +66,6 @@ mod tests {
             assert!(difference(&edges(&decoded), &expected) <= most, "{case}");
         }
     }
-    use proptest::prelude::*;
 
     #[test]
     fn moves_the_centre_by_the_size_and_grows_by_the_exponential() {

@@ -81,6 +81,8 @@ fn each_group(boxes: &[BBox], scores: &[f32], groups: &[usize], threshold: f64) 
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::fixture::Fixture;
 
@@ -108,7 +110,6 @@ mod tests {
             assert_eq!(kept, expected, "{case}");
         }
     }
-    use proptest::prelude::*;
 
     #[test]
     fn a_pair_exactly_at_the_threshold_stays_and_one_just_above_goes() {

@@ -10,10 +10,10 @@ pub(crate) struct FeatureMap<'a> {
     pub channels: usize,
 }
 
-/// Pools regions into `resolution` × `resolution` bins by averaging bilinear samples.
+/// Pools RoIs into `resolution` × `resolution` bins by averaging bilinear samples.
 ///
 /// torchvision's `roi_align` with `aligned=False`: coordinates are multiplied by the scale and not shifted by half a cell,
-/// and a region is at least one cell wide and high.
+/// and an RoI is at least one cell wide and high.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RoiAlign {
     /// Bins along each side.
@@ -29,7 +29,7 @@ const LANES: usize = 64;
 type Taps = Vec<(usize, f32)>;
 
 impl RoiAlign {
-    /// Pools one region: `roi` in resized-image pixels, `scale` cells a pixel, into `out`, `[resolution, resolution,
+    /// Pools one RoI: `roi` in resized-image pixels, `scale` cells a pixel, into `out`, `[resolution, resolution,
     /// channels]`. Samples more than one cell outside the feature map count as zero.
     ///
     /// Bilinear weights are a product of a weight along x and one along y, and so is "outside"; the average over the samples
@@ -58,7 +58,7 @@ impl RoiAlign {
         }
     }
 
-    /// The cells that each bin reads along one axis of `cells` cells, for a region from `start` to `end`.
+    /// The cells that each bin reads along one axis of `cells` cells, for an RoI from `start` to `end`.
     fn axis(&self, start: f32, end: f32, cells: usize) -> Vec<Taps> {
         let bin = (end - start).max(1.0) / self.resolution as f32;
         let average = 1.0 / self.sampling_ratio as f32;
@@ -122,6 +122,8 @@ fn weighted_sum(data: &[f32], cells: &[(usize, f32)], out: &mut [f32]) {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::fixture::{Fixture, difference};
 
@@ -151,7 +153,6 @@ mod tests {
             assert!(apart <= 2e-6, "{case} {apart:e}");
         }
     }
-    use proptest::prelude::*;
 
     const ALIGN: RoiAlign = RoiAlign { resolution: 2, sampling_ratio: 2 };
 
@@ -175,12 +176,12 @@ mod tests {
     }
 
     #[test]
-    fn a_region_smaller_than_a_cell_counts_as_one_cell() {
+    fn a_roi_smaller_than_a_cell_counts_as_one_cell() {
         assert_eq!(pool(BBox::new(2.0, 1.0, 2.0, 1.0), 1.0), pool(BBox::new(2.0, 1.0, 3.0, 2.0), 1.0));
     }
 
     #[test]
-    fn a_region_outside_gives_zeros() {
+    fn a_roi_outside_gives_zeros() {
         assert_eq!(pool(BBox::new(40.0, 1.0, 44.0, 3.0), 1.0), [0.0; 8]);
         assert_eq!(pool(BBox::new(1.0, -9.0, 3.0, -5.0), 1.0), [0.0; 8]);
     }
@@ -211,7 +212,7 @@ mod tests {
         }
 
         #[test]
-        fn any_region_is_safe(x1 in any::<f32>(), y1 in any::<f32>(), x2 in any::<f32>(), y2 in any::<f32>()) {
+        fn any_roi_is_safe(x1 in any::<f32>(), y1 in any::<f32>(), x2 in any::<f32>(), y2 in any::<f32>()) {
             let mut out = vec![0.0; 8];
             let data = ramp();
             let map = FeatureMap { data: &data, size: Size::new(5, 7), channels: 2 };

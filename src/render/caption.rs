@@ -4,7 +4,7 @@ use image::RgbImage;
 
 use super::canvas::{PixelRect, fill, frame};
 use super::text::Typeface;
-use super::{Weights, palette};
+use super::{LineWeights, palette};
 use crate::detection::Detection;
 use crate::geometry::Size;
 
@@ -41,13 +41,13 @@ const RANK_COST: f32 = 0.01;
 /// Draws the captions of the detections that have a box, over everything.
 ///
 /// `boxes`: what is visible of each detection's box.
-pub(super) fn draw(canvas: &mut RgbImage, detections: &[Detection], boxes: &[Option<PixelRect>], weights: Weights) {
+pub(super) fn draw(canvas: &mut RgbImage, detections: &[Detection], boxes: &[Option<PixelRect>], weights: LineWeights) {
     let typeface = Typeface::new();
     let image = Size::new(canvas.height() as usize, canvas.width() as usize);
     let captions = lay_out(&typeface, detections, boxes, image, weights.type_size);
     for (caption, plate) in arrange(captions, boxes, image, weights.casing) {
         let color = palette::color(caption.index);
-        frame(canvas, plate.grow(weights.casing), weights.casing, Weights::CASING, Weights::CASING_ALPHA);
+        frame(canvas, plate.grow(weights.casing), weights.casing, LineWeights::CASING, LineWeights::CASING_ALPHA);
         fill(canvas, plate, color, u8::MAX);
         // Centred by the height of the digits: a line's full height has more room above them than below.
         let cap_height = typeface.cap_height(caption.type_size);

@@ -61,7 +61,7 @@ pub fn render(image: &RgbImage, detections: &[Detection], style: &Style) -> RgbI
     let size = Size::new(image.height() as usize, image.width() as usize);
     let boxes: Vec<_> = detections.iter().map(|detection| PixelRect::visible(detection.bbox, size)).collect();
     let order = largest_first(detections, &boxes);
-    let weights = Weights::of(size);
+    let weights = LineWeights::of(size);
     for index in order {
         let (color, mask) = (palette::color(index), &detections[index].mask);
         if style.masks {
@@ -95,7 +95,7 @@ fn largest_first(detections: &[Detection], boxes: &[Option<PixelRect>]) -> Vec<u
 
 /// Line widths and type size, in pixels.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Weights {
+struct LineWeights {
     /// Width of outlines.
     line: i64,
     /// Width of the frames of boxes; thinner, for the outline says more.
@@ -106,13 +106,13 @@ struct Weights {
     type_size: f32,
 }
 
-impl Weights {
+impl LineWeights {
     /// The casing's colour.
     const CASING: Rgb<u8> = Rgb([0, 0, 0]);
     /// The casing's opacity, of 255. Empirical: seen on white, not in the way on dark.
     const CASING_ALPHA: u8 = 110;
 
-    /// Weights for an image of this size: they grow with the side of the square of equal area, more slowly than it, for
+    /// LineWeights for an image of this size: they grow with the side of the square of equal area, more slowly than it, for
     /// a small picture is looked at from nearer.
     ///
     /// Empirical, by looking at pictures from 64×64 (line 1, type 10) over 640×480 (2, 17) and 1920×1080 (3, 30) to
@@ -125,12 +125,12 @@ impl Weights {
 }
 
 /// Draws a box: a frame inside the box's edge, with a dark casing on both sides.
-fn draw_box(canvas: &mut RgbImage, rect: PixelRect, color: Rgb<u8>, Weights { frame, casing, .. }: Weights) {
-    canvas::frame(canvas, rect.grow(casing), casing, Weights::CASING, Weights::CASING_ALPHA);
+fn draw_box(canvas: &mut RgbImage, rect: PixelRect, color: Rgb<u8>, LineWeights { frame, casing, .. }: LineWeights) {
+    canvas::frame(canvas, rect.grow(casing), casing, LineWeights::CASING, LineWeights::CASING_ALPHA);
     canvas::frame(canvas, rect, frame, color, u8::MAX);
     let inner = rect.grow(-frame);
     if inner.area() > 0 {
-        canvas::frame(canvas, inner, casing, Weights::CASING, Weights::CASING_ALPHA);
+        canvas::frame(canvas, inner, casing, LineWeights::CASING, LineWeights::CASING_ALPHA);
     }
 }
 
@@ -224,11 +224,11 @@ mod tests {
 
     #[test]
     fn lines_and_type_grow_with_the_image() {
-        let of = |height, width| Weights::of(Size::new(height, width));
-        assert_eq!(of(64, 64), Weights { line: 1, frame: 1, casing: 1, type_size: 10.0 });
-        assert_eq!(of(480, 640), Weights { line: 2, frame: 1, casing: 1, type_size: 17.0 });
-        assert_eq!(of(1080, 1920), Weights { line: 3, frame: 2, casing: 1, type_size: 30.0 });
-        assert_eq!(of(3000, 4000), Weights { line: 7, frame: 4, casing: 2, type_size: 58.0 });
+        let of = |height, width| LineWeights::of(Size::new(height, width));
+        assert_eq!(of(64, 64), LineWeights { line: 1, frame: 1, casing: 1, type_size: 10.0 });
+        assert_eq!(of(480, 640), LineWeights { line: 2, frame: 1, casing: 1, type_size: 17.0 });
+        assert_eq!(of(1080, 1920), LineWeights { line: 3, frame: 2, casing: 1, type_size: 30.0 });
+        assert_eq!(of(3000, 4000), LineWeights { line: 7, frame: 4, casing: 2, type_size: 58.0 });
     }
 
     #[test]

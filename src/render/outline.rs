@@ -5,7 +5,7 @@
 
 use image::{Rgb, RgbImage};
 
-use super::Weights;
+use super::LineWeights;
 use super::canvas::{PixelRect, blend};
 use crate::detection::Mask;
 use crate::geometry::Size;
@@ -18,7 +18,7 @@ struct Point {
 }
 
 /// Draws the outline of `mask`: a line of `color` and a dark casing on both sides of it.
-pub(super) fn draw(canvas: &mut RgbImage, mask: &Mask, color: Rgb<u8>, weights: Weights) {
+pub(super) fn draw(canvas: &mut RgbImage, mask: &Mask, color: Rgb<u8>, weights: LineWeights) {
     let width = weights.line as usize;
     // Half a pixel in, a line of odd width covers whole pixels along straight edges; one of even width does so on the edge.
     let inset = if width % 2 == 1 { 0.5 } else { 0.0 };
@@ -134,7 +134,7 @@ fn simplify(contour: Vec<Point>, line: usize) -> Vec<Point> {
 ///
 /// Works through the curves' rows in bands, each with a buffer of squared distances, so that crossing strokes blend
 /// once and a mask as large as the image needs no buffer of that size.
-fn stroke(canvas: &mut RgbImage, contours: &[Vec<Point>], color: Rgb<u8>, weights: Weights) {
+fn stroke(canvas: &mut RgbImage, contours: &[Vec<Point>], color: Rgb<u8>, weights: LineWeights) {
     const BAND: i64 = 64; // rows; empirical: the buffer of a wide image stays in the second-level cache
     let half_width = 0.5 * weights.line as f32;
     let reach = half_width + weights.casing as f32 + 0.5;
@@ -179,8 +179,8 @@ fn stroke(canvas: &mut RgbImage, contours: &[Vec<Point>], color: Rgb<u8>, weight
                 let distance = std::mem::replace(squared, f32::INFINITY).sqrt();
                 let coverage = |half_width: f32| (half_width + 0.5 - distance).clamp(0.0, 1.0);
                 let pixel = canvas.get_pixel_mut(x as u32, y as u32);
-                let casing = coverage(half_width + weights.casing as f32) * f32::from(Weights::CASING_ALPHA);
-                blend(pixel, Weights::CASING, casing.round() as u8);
+                let casing = coverage(half_width + weights.casing as f32) * f32::from(LineWeights::CASING_ALPHA);
+                blend(pixel, LineWeights::CASING, casing.round() as u8);
                 blend(pixel, color, (coverage(half_width) * 255.0).round() as u8);
             }
         }
@@ -199,7 +199,7 @@ fn squared_distance(p: Point, a: Point, b: Point) -> f32 {
 mod tests {
     use super::*;
 
-    const WEIGHTS: Weights = Weights { line: 1, frame: 1, casing: 1, type_size: 10.0 };
+    const WEIGHTS: LineWeights = LineWeights { line: 1, frame: 1, casing: 1, type_size: 10.0 };
     const ORANGE: Rgb<u8> = Rgb([255, 145, 0]);
 
     /// A mask from rows of `#` and `.`, with its first pixel at (`left`, `top`) of an image of `size`.
@@ -208,7 +208,7 @@ mod tests {
         Mask::new(size, left, top, Size::new(rows.len(), rows[0].len()), bits)
     }
 
-    fn drawn(size: Size, mask: &Mask, weights: Weights) -> RgbImage {
+    fn drawn(size: Size, mask: &Mask, weights: LineWeights) -> RgbImage {
         let mut canvas = RgbImage::from_pixel(size.width as u32, size.height as u32, Rgb([200, 200, 200]));
         draw(&mut canvas, mask, ORANGE, weights);
         canvas
@@ -237,7 +237,7 @@ mod tests {
     fn a_line_of_even_width_covers_whole_pixels_on_both_sides_of_a_straight_edge() {
         let size = Size::new(12, 14);
         let bar = mask(size, 3, 4, &["########"; 5]);
-        let canvas = drawn(size, &bar, Weights { line: 2, ..WEIGHTS });
+        let canvas = drawn(size, &bar, LineWeights { line: 2, ..WEIGHTS });
         let column: Vec<_> = (1..8).map(|y| canvas[(7, y)]).collect();
         let (cased, free) = (Rgb([114; 3]), Rgb([200; 3]));
         assert_eq!(column, [free, cased, ORANGE, ORANGE, cased, free, cased]);

@@ -160,13 +160,19 @@ def batched_nms_cases(random):
             scores = (scores * 16).round() / 16
         group = torch.randint(groups, (count,), generator=random)
         yield case, batched_nms_case(boxes, scores, group)
-    # Pairs that overlap by a half, give or take a thousandth, each pair a group of its own: which of them lie above the
-    # threshold depends on how the shift of the group rounds the coordinates.
-    first = random_boxes(random, 90, 800, 1333, smallest=30.0)
-    step = (first[:, 2] - first[:, 0]) / 3 * (1 + 2e-3 * (torch.rand(90, generator=random) - 0.5))
+    # Which of these lie above the threshold depends on how the shift of the group rounds the coordinates: with few pairs
+    # the shift decides, with many there is none.
+    yield "rounded_by_the_shift", close_pairs_case(random, 90)
+    yield "not_rounded_above_the_switch", close_pairs_case(random, 510)
+
+
+def close_pairs_case(random, pairs):
+    """Pairs that overlap by a half, give or take a thousandth, each pair a group of its own."""
+    first = random_boxes(random, pairs, 800, 1333, smallest=30.0)
+    step = (first[:, 2] - first[:, 0]) / 3 * (1 + 2e-3 * (torch.rand(pairs, generator=random) - 0.5))
     second = first + torch.stack([step, step * 0, step, step * 0], dim=1)
-    scores = torch.rand(180, generator=random)
-    yield "rounded_by_the_shift", batched_nms_case(torch.cat([first, second]), scores, torch.arange(90).repeat(2))
+    scores = torch.rand(2 * pairs, generator=random)
+    return batched_nms_case(torch.cat([first, second]), scores, torch.arange(pairs).repeat(2))
 
 
 def batched_nms_case(boxes, scores, groups):
@@ -265,9 +271,11 @@ def level_mapper_cases(random):
             56.1,
             111.9,
             111.9999,
+            111.99997,  # levels change here, and at 223.99994, only by the epsilon of the mapping
             112,
             112.0001,
             223.99,
+            223.99994,
             224,
             224.01,
             447.9,

@@ -57,10 +57,11 @@ PHOTO_NAMES = [
 ]
 
 # (photo or None for the collage, width, height). The networks resize to 800 (at most 1333) and 352 (at most 544): the
-# third of each is so long that the second bound governs, and the compact one is then made smaller.
+# third of each is so long that the second bound governs, and the compact one is then made smaller. The fourth is so low that
+# the scale of the pooling, read off the height before the padding, is another than that of the padded image.
 PICTURES = {
     "v1": [("dog1.jpg", 160, 120), ("person1.jpg", 97, 137), ("astronaut.png", 71, 181)],
-    "compact": [(None, 320, 240), ("person1.jpg", 213, 300), (None, 560, 180)],
+    "compact": [(None, 320, 240), ("person1.jpg", 213, 300), (None, 560, 180), (None, 560, 22)],
 }
 
 

@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 use std::io::{self, Cursor, Write};
+use std::panic::catch_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::{ImageEncoder, RgbImage};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -30,7 +31,7 @@ pub fn run(options: &Options) -> Result<bool> {
         maskrcnn::set_threads(threads);
     }
 
-    let photos = load_photos(options.sources.clone());
+    let photos = load_photos(options.sources.clone())?;
     let mut terminal = Terminal::new(options.verbosity, options.sources.len());
     let model = Model::load(options, &terminal)?;
     let mut failed = 0;
@@ -64,16 +65,20 @@ fn plan(options: &Options, output: &OutputDir) -> Vec<Vec<PathBuf>> {
 ///
 /// At most one decoded image waits. The thread is not joined: when the model cannot be loaded, nobody should have to
 /// close standard input first to be told.
-fn load_photos(sources: Vec<Source>) -> Receiver<Result<Timed<Photo>>> {
+fn load_photos(sources: Vec<Source>) -> Result<Receiver<Result<Timed<Photo>>>> {
     let (sender, receiver) = sync_channel(0);
-    thread::spawn(move || {
+    let read = move || {
         for source in sources {
-            if sender.send(Timed::of(|| source.load())).is_err() {
+            // A decoder that panics fails its image and no other.
+            let loaded = catch_unwind(|| Timed::of(|| source.load()));
+            let broken = |_| Err(anyhow!("the decoder broke down over it; convert it to PNG, and please report it"));
+            if sender.send(loaded.unwrap_or_else(broken)).is_err() {
                 break;
             }
         }
-    });
-    receiver
+    };
+    thread::Builder::new().spawn(read).context("cannot start the thread that reads images")?;
+    Ok(receiver)
 }
 
 /// A value and how long it took.
@@ -115,9 +120,12 @@ impl Model {
                     (weights, path.file_name().unwrap_or_default().to_string_lossy())
                 }
             };
-            let info = ModelInfo::new(&weights, &file);
+            let info = ModelInfo::new(weights.family().name(), &file, weights.sha256(), weights.labels());
             let (family, format) = (weights.family(), weights.format());
-            terminal.detail(&format!("model: {family} on {}; weights: {file}, read as {format}", options.device));
+            let (device, threads) = (options.device, maskrcnn::threads());
+            terminal.detail(&format!(
+                "model: {family} on {device} with {threads} threads; weights: {file}, read as {format}"
+            ));
             let network = MaskRcnn::new(weights, options.device).context("cannot set up the model")?;
             network.check(&options.segment)?;
             Ok(Self { network, info })
@@ -191,7 +199,9 @@ fn found(detections: &[Detection], options: &SegmentOptions) -> String {
         counts[place].1 += 1;
     }
     if counts.is_empty() {
-        return format!("nothing found with a score of {} or more", options.score_threshold);
+        let wanted = options.classes.as_ref().map(|classes| format!("no {}", classes.join(" or ")));
+        let what = wanted.as_deref().unwrap_or("nothing");
+        return format!("{what} found with a score of {} or more", options.score_threshold);
     }
     counts.iter().map(|(label, count)| format!("{count} × {label}")).collect::<Vec<_>>().join(", ")
 }

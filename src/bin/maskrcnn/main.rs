@@ -8,17 +8,15 @@ mod source;
 use std::io::Write;
 use std::process::ExitCode;
 
-/// Something failed; a command line that makes no sense is 2, by clap.
-const FAILURE: ExitCode = ExitCode::FAILURE;
-
+/// 0 when every image was done, 1 when something failed; a command line that makes no sense is 2, by clap.
 fn main() -> ExitCode {
     match app::run(&cli::Options::from_command_line()) {
         Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => FAILURE,
+        Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             // Unlike `eprintln!`, no panic when standard error is closed.
             writeln!(std::io::stderr(), "error: {error:#}").ok();
-            FAILURE
+            ExitCode::FAILURE
         }
     }
 }

@@ -87,10 +87,14 @@ impl Staged {
     /// Gives the files their names, in order, replacing those of an earlier run. All of them are complete by now, so
     /// none ever shows half-written.
     pub fn publish(self) -> Result<()> {
+        // Before the first appears: it would stand alone.
+        if let Some((_, path)) = self.0.iter().find(|(_, path)| path.is_dir()) {
+            bail!("cannot write `{}`: it is a directory; remove it, or name another directory with -o", path.display());
+        }
         for (file, path) in self.0 {
-            file.persist(&path).map_err(|error| error.error).with_context(|| {
-                format!("cannot write `{}`", path.display()) // a directory of that name, for one
-            })?;
+            file.persist(&path)
+                .map_err(|error| error.error)
+                .with_context(|| format!("cannot write `{}`", path.display()))?;
         }
         Ok(())
     }
