@@ -14,7 +14,7 @@
 //! ```
 //!
 //! [`Weights`] come embedded or from a checkpoint file, [`MaskRcnn`] is the network, a [`Detection`] what it finds;
-//! [`render`] draws detections and [`Report`] writes them as JSON. The types of tch never show.
+//! [`render()`] draws detections and [`Report`] writes them as JSON. The types of tch never show.
 
 mod checkpoint;
 mod config;
