@@ -154,7 +154,7 @@ fn a_failing_image_does_not_stop_the_others_and_the_exit_code_tells() {
     let photo = fs::read(path("dog.jpg")).unwrap();
     fs::write(path("half.jpg"), &photo[..photo.len() / 2]).unwrap();
     fs::create_dir(path("directory")).unwrap();
-    let bad = ["missing.jpg", "empty.jpg", "text.jpg", "half.jpg", "directory", "https://example.org/a.jpg"];
+    let bad = ["missing.jpg", "empty.jpg", "text.jpg", "half.jpg", "directory", "ftp://example.org/a.jpg"];
     let images: Vec<&str> = ["small.png"].into_iter().chain(bad).chain(["dog.jpg"]).collect();
     let output = maskrcnn(&folder, &images).assert().code(1).get_output().clone();
 
@@ -167,7 +167,7 @@ fn a_failing_image_does_not_stop_the_others_and_the_exit_code_tells() {
         "error: text.jpg: it is no image of a known format; PNG, JPEG, WebP, GIF, BMP and TIFF are read",
         "error: half.jpg: cannot decode the JPEG image: the file is cut short",
         "error: directory: it is a directory; name the images in it, for example directory/*.jpg",
-        "error: https://example.org/a.jpg: URLs are not read yet; fetch it first, for example with curl",
+        "error: ftp://example.org/a.jpg: `ftp` addresses are not fetched, only http, https, data and ipfs; fetch it",
         "error: 6 of 8 images failed",
     ]) {
         assert!(line.starts_with(expected), "{line}");

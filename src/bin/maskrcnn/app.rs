@@ -2,21 +2,23 @@
 
 use std::collections::HashMap;
 use std::io::{self, Cursor, Write};
-use std::panic::catch_unwind;
+use std::os::fd::AsRawFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, anyhow};
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::{ImageEncoder, RgbImage};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use maskrcnn::{Detection, ImageInfo, MaskRcnn, ModelInfo, Report, SegmentOptions, Size, Weights};
 
 use crate::cli::{Options, Verbosity};
 use crate::output::{OutputDir, stems};
-use crate::source::{Photo, Source};
+use crate::source::{Address, Fetcher, Photo, Source};
 
 /// Does what the options say. True when every image was done; what went wrong with one has been printed by then.
 ///
@@ -31,9 +33,10 @@ pub fn run(options: &Options) -> Result<bool> {
         maskrcnn::set_threads(threads);
     }
 
-    let photos = load_photos(options.sources.clone())?;
     let mut terminal = Terminal::new(options.verbosity, options.sources.len());
-    let model = Model::load(options, &terminal)?;
+    let fetcher = Arc::new(Fetcher::new(options.fetch.clone(), terminal.bars.clone()));
+    let photos = load_photos(options.sources.clone(), Arc::clone(&fetcher))?;
+    let model = Model::load(options, &fetcher, &terminal)?;
     let mut failed = 0;
     for (source, files) in options.sources.iter().zip(results) {
         terminal.begin(source);
@@ -61,16 +64,16 @@ fn plan(options: &Options, output: &OutputDir) -> Vec<Vec<PathBuf>> {
     stems(&options.sources, "json").into_iter().map(files).collect()
 }
 
-/// Reads and decodes the images in a thread of its own, while the model loads and while the image before is segmented.
+/// Fetches, reads and decodes the images in a thread of its own, while the model loads and while the image before is segmented.
 ///
 /// At most one decoded image waits. The thread is not joined: when the model cannot be loaded, nobody should have to
 /// close standard input first to be told.
-fn load_photos(sources: Vec<Source>) -> Result<Receiver<Result<Timed<Photo>>>> {
+fn load_photos(sources: Vec<Source>, fetcher: Arc<Fetcher>) -> Result<Receiver<Result<Timed<Photo>>>> {
     let (sender, receiver) = sync_channel(0);
     let read = move || {
         for source in sources {
             // A decoder that panics fails its image and no other.
-            let loaded = catch_unwind(|| Timed::of(|| source.load()));
+            let loaded = catch_unwind(AssertUnwindSafe(|| Timed::of(|| source.load(&fetcher))));
             let broken = |_| Err(anyhow!("the decoder broke down over it; convert it to PNG, and please report it"));
             if sender.send(loaded.unwrap_or_else(broken)).is_err() {
                 break;
@@ -102,22 +105,20 @@ struct Model {
 }
 
 impl Model {
-    fn load(options: &Options, terminal: &Terminal) -> Result<Self> {
+    fn load(options: &Options, fetcher: &Fetcher, terminal: &Terminal) -> Result<Self> {
         let loaded = Timed::of(|| {
             let (weights, file) = match &options.weights {
                 None => {
                     let weights = Weights::embedded().context("cannot load the weights that are built in")?;
-                    (weights, Weights::EMBEDDED_NAME.into())
+                    (weights, Weights::EMBEDDED_NAME.to_owned())
                 }
-                Some(path) => {
-                    ensure!(
-                        !matches!(Source::new(path.as_os_str()), Source::Url(_)),
-                        "cannot load the weights `{}`: URLs are not read yet; fetch it first, for example with curl",
-                        path.display()
-                    );
-                    let weights = Weights::open(path);
-                    let weights = weights.with_context(|| format!("cannot load the weights `{}`", path.display()))?;
-                    (weights, path.file_name().unwrap_or_default().to_string_lossy())
+                Some(source) => {
+                    let weights = match source {
+                        Source::Url(address) => fetch_weights(address, fetcher, terminal),
+                        local => Ok(Weights::open(local.path().unwrap_or(Path::new("")))?),
+                    };
+                    let weights = weights.with_context(|| format!("cannot load the weights `{source}`"))?;
+                    (weights, source.file_name())
                 }
             };
             let info = ModelInfo::new(weights.family().name(), &file, weights.sha256(), weights.labels());
@@ -144,9 +145,10 @@ impl Model {
         files: Vec<PathBuf>,
         terminal: &Terminal,
     ) -> Result<String> {
-        let Timed { value: Photo { sha256, pixels }, took } = photo;
+        let Timed { value: Photo { sha256, pixels, notes }, took } = photo;
         let size = Size::new(pixels.height() as usize, pixels.width() as usize);
         terminal.detail(&format!("{source}: {size} pixels"));
+        notes.iter().for_each(|note| terminal.detail(&format!("{source}: {note}")));
         terminal.stage("read and decode", took);
 
         let mut start = Instant::now();
@@ -171,6 +173,15 @@ impl Model {
         lap(&"write");
         Ok(format!("{} -> {written}", found(&detections, &options.segment)))
     }
+}
+
+/// The weights at `address`, mapped from a temporary file that has no name.
+fn fetch_weights(address: &Address, fetcher: &Fetcher, terminal: &Terminal) -> Result<Weights> {
+    let fetched = Timed::of(|| Ok(fetcher.weights(address)?))?;
+    fetched.value.notes.iter().for_each(|note| terminal.detail(&format!("{}: {note}", address.shown())));
+    terminal.stage("fetch the weights", fetched.took);
+    // The path under which a process finds its own open files.
+    Ok(Weights::open(Path::new(&format!("/dev/fd/{}", fetched.value.content.as_raw_fd())))?)
 }
 
 /// Same pixels, same bytes: the encoder writes no time and no name.
@@ -213,21 +224,27 @@ fn paths(files: &[PathBuf]) -> String {
 /// What the user is told while the program runs: summaries on standard output, everything else on standard error.
 struct Terminal {
     verbosity: Verbosity,
-    /// Hidden unless standard error is a terminal and there is something to wait for.
+    /// All progress bars; hidden unless standard error is a terminal.
+    bars: MultiProgress,
+    /// How many images are done, where there are several.
     progress: ProgressBar,
     reader_left: bool,
 }
 
 impl Terminal {
     fn new(verbosity: Verbosity, images: usize) -> Self {
+        let bars = MultiProgress::with_draw_target(match verbosity {
+            Verbosity::Quiet => ProgressDrawTarget::hidden(),
+            Verbosity::Normal | Verbosity::Verbose => ProgressDrawTarget::stderr(),
+        });
         let progress = if verbosity == Verbosity::Normal && images > 1 {
-            ProgressBar::with_draw_target(Some(images as u64), ProgressDrawTarget::stderr())
+            bars.add(ProgressBar::new(images as u64))
         } else {
             ProgressBar::hidden()
         };
         let style = ProgressStyle::with_template("[{pos}/{len}] {wide_msg}").expect("the template is constant");
         progress.set_style(style);
-        Self { verbosity, progress, reader_left: false }
+        Self { verbosity, bars, progress, reader_left: false }
     }
 
     fn begin(&self, source: &Source) {
@@ -239,7 +256,7 @@ impl Terminal {
         if self.verbosity == Verbosity::Quiet || self.reader_left {
             return Ok(());
         }
-        match self.progress.suspend(|| writeln!(io::stdout(), "{line}")) {
+        match self.bars.suspend(|| writeln!(io::stdout(), "{line}")) {
             // `maskrcnn … | head -1`: the files are still wanted.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => self.reader_left = true,
             other => other.context("cannot write to standard output")?,
@@ -263,7 +280,7 @@ impl Terminal {
 
     fn talk(&self, line: &str) {
         // Nobody is left to be told when standard error cannot be written.
-        self.progress.suspend(|| writeln!(io::stderr(), "{line}")).ok();
+        self.bars.suspend(|| writeln!(io::stderr(), "{line}")).ok();
     }
 }
 

@@ -1,14 +1,17 @@
 //! The command line: what the user typed (`Args`) -> what the program does ([`Options`]). No file is touched here.
 
+use std::env;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 use maskrcnn::{Device, SegmentOptions, Style};
+use url::Url;
 
-use crate::source::Source;
+use crate::source::{FetchOptions, Proxies, Source};
 
 static VERSION: LazyLock<String> =
     LazyLock::new(|| format!("{} (libtorch {})", env!("CARGO_PKG_VERSION"), maskrcnn::libtorch_version()));
@@ -19,17 +22,22 @@ Examples:
   maskrcnn -o results holiday/*.jpg         several images, one load of the model
   maskrcnn --classes person,dog photo.jpg   only people and dogs
   maskrcnn -t 0.8 photo.jpg                 only what the model is sure of
+  maskrcnn https://example.org/a.jpg        from the web; also data: and ipfs://CID/path
   curl -s https://example.org/a.jpg | maskrcnn -
 
 Exit status: 0 when every image was done, also when nothing was found; 1 when something failed; 2 when the \
 command line makes no sense.";
+
+/// Public gateways that give raw blocks, so that the content can be checked: those that the IPFS project keeps.
+const IPFS_GATEWAYS: [&str; 3] = ["https://trustless-gateway.link", "https://ipfs.io", "https://dweb.link"];
 
 /// Finds the objects in photos, pixel by pixel, with Mask R-CNN. For each image it writes a picture with the objects
 /// drawn on it (PNG) and a list of them (JSON).
 #[derive(Debug, Parser)]
 #[command(name = "maskrcnn", version = VERSION.as_str(), after_help = EXAMPLES, max_term_width = 110)]
 struct Args {
-    /// Images: PNG, JPEG, WebP, GIF, BMP or TIFF files; - reads one from standard input
+    /// Images: PNG, JPEG, WebP, GIF, BMP or TIFF files, or their http, https, data or ipfs addresses; - reads one from
+    /// standard input
     #[arg(value_name = "IMAGE", required = true)]
     images: Vec<OsString>,
 
@@ -37,9 +45,9 @@ struct Args {
     #[arg(short, long, value_name = "DIR", default_value = "out")]
     output: PathBuf,
 
-    /// Weights to use instead of the ones built in: a safetensors or PyTorch .pth file
+    /// Weights to use instead of the ones built in: a safetensors or PyTorch .pth file, or its address
     #[arg(short, long, value_name = "FILE")]
-    weights: Option<PathBuf>,
+    weights: Option<OsString>,
 
     /// Lowest score to report, from 0 to 1; networks keep nothing below 0.05
     #[arg(short, long, value_name = "SCORE", default_value = "0.5", value_parser = fraction, allow_negative_numbers = true)]
@@ -81,6 +89,29 @@ struct Args {
     #[arg(long, help_heading = "Drawing", conflicts_with_all = ["mask_opacity", "no_masks", "no_boxes", "no_captions"])]
     json_only: bool,
 
+    /// Largest image to fetch, in bytes or with K, M or G (1024 each); weights may be as large as there is room for
+    #[arg(long, value_name = "SIZE", default_value = "64M", value_parser = bytes, help_heading = "Fetching")]
+    max_bytes: u64,
+
+    /// How long fetching an image may take; a server may be silent for a quarter of it, and weights may take thirty
+    /// times as long
+    #[arg(long, value_name = "SECONDS", default_value = "120", value_parser = clap::value_parser!(u64).range(1..=86400),
+        help_heading = "Fetching")]
+    timeout: u64,
+
+    /// Connect to public addresses only, never to this machine, its network or a cloud's metadata; proxies are not used
+    #[arg(long, help_heading = "Fetching")]
+    public_only: bool,
+
+    /// PEM file with certificates to trust beside the system's
+    #[arg(long, value_name = "FILE", help_heading = "Fetching")]
+    ca_file: Option<PathBuf>,
+
+    /// Gateway for ipfs:// addresses, instead of the built-in ones; several are tried in turn
+    #[arg(long = "ipfs-gateway", value_name = "URL", default_values = IPFS_GATEWAYS, hide_default_value = true,
+        value_parser = gateway, help_heading = "Fetching")]
+    ipfs_gateways: Vec<Url>,
+
     /// Print nothing but errors
     #[arg(short, long, conflicts_with = "verbose")]
     quiet: bool,
@@ -97,8 +128,10 @@ pub struct Options {
     pub sources: Vec<Source>,
     /// Where the results go.
     pub output: PathBuf,
-    /// The weights file; none for the embedded one.
-    pub weights: Option<PathBuf>,
+    /// The weights; none for the embedded ones, and never standard input.
+    pub weights: Option<Source>,
+    /// How addresses are fetched.
+    pub fetch: FetchOptions,
     /// Where to compute.
     pub device: Device,
     /// Threads to use; none for libtorch's own choice.
@@ -145,7 +178,16 @@ impl Options {
         Ok(Self {
             sources,
             output: args.output,
-            weights: args.weights,
+            weights: args.weights.map(|name| Source::not_stdin(&name)),
+            fetch: FetchOptions {
+                max_image_bytes: args.max_bytes,
+                timeout: Duration::from_secs(args.timeout),
+                public_only: args.public_only,
+                ipfs_gateways: args.ipfs_gateways,
+                ca_file: args.ca_file,
+                proxies: if args.public_only { Proxies::default() } else { proxies() },
+                temporary: env::temp_dir(),
+            },
             device: args.device,
             threads: args.threads,
             segment: SegmentOptions {
@@ -195,6 +237,41 @@ fn class(text: &str) -> Result<String, String> {
     if name.is_empty() { Err("expected names of classes, separated by commas".into()) } else { Ok(name.to_owned()) }
 }
 
+/// A number of bytes, such as 500, 64M or 1.5 GiB without its space.
+fn bytes(text: &str) -> Result<u64, String> {
+    let number = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = match &*text[number.len()..].to_ascii_uppercase() {
+        "" | "B" => Some(1.0),
+        "K" | "KB" | "KIB" => Some(1024.0),
+        "M" | "MB" | "MIB" => Some(f64::from(1 << 20)),
+        "G" | "GB" | "GIB" => Some(f64::from(1 << 30)),
+        _ => None,
+    };
+    let number: Option<f64> = number.parse().ok();
+    match number.zip(unit).map(|(number, unit)| number * unit) {
+        Some(bytes) if bytes >= 1.0 && bytes < 2f64.powi(53) => Ok(bytes as u64),
+        _ => Err("expected a number of bytes, such as 500000 or 64M".into()),
+    }
+}
+
+/// The address of an IPFS gateway.
+fn gateway(text: &str) -> Result<Url, String> {
+    match Url::parse(text) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(url),
+        _ => Err("expected an http or https address, such as https://ipfs.io".into()),
+    }
+}
+
+/// The proxies that the environment names, by the variables that curl knows, too.
+fn proxies() -> Proxies {
+    let value = |name: &str| {
+        let values = [name.to_owned(), name.to_uppercase()].map(|name| env::var(name).ok());
+        values.into_iter().flatten().find(|value| !value.is_empty())
+    };
+    let proxy = |name| value(name).or_else(|| value("all_proxy"));
+    Proxies { http: proxy("http_proxy"), https: proxy("https_proxy"), except: value("no_proxy").unwrap_or_default() }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -218,6 +295,13 @@ mod tests {
         assert_eq!(options.segment.score_threshold, 0.5);
         assert_eq!(options.style, Some(Style::default()));
         assert_eq!((options.weights, options.threads, options.device), (None, None, Device::Cpu));
+        let fetch = options.fetch;
+        assert_eq!(
+            (fetch.max_image_bytes, fetch.timeout, fetch.public_only),
+            (64 << 20, Duration::from_secs(120), false)
+        );
+        let gateways: Vec<_> = fetch.ipfs_gateways.iter().filter_map(Url::host_str).collect();
+        assert_eq!(gateways, ["trustless-gateway.link", "ipfs.io", "dweb.link"]);
         assert_eq!(options.verbosity, Verbosity::Normal);
     }
 
@@ -247,6 +331,37 @@ mod tests {
         for option in ["--threads", "--max-detections"] {
             assert_eq!(options(&[option, "0", "a.png"]).unwrap_err(), ErrorKind::ValueValidation, "{option}");
         }
+    }
+
+    #[test]
+    fn sizes_have_units_of_1024() {
+        let size = |text| options(&["--max-bytes", text, "a.png"]).map(|options| options.fetch.max_image_bytes);
+        for (text, bytes) in [("1", 1), ("500000", 500_000), ("8k", 8192), ("1.5M", 3 << 19), ("2GiB", 2 << 30)] {
+            assert_eq!(size(text), Ok(bytes), "{text}");
+        }
+        for bad in ["", "0", "M", "1T", "1 M", "NaN", "inf", "1e300", "0.5"] {
+            assert_eq!(size(bad), Err(ErrorKind::ValueValidation), "{bad}");
+        }
+    }
+
+    #[test]
+    fn gateways_that_are_named_replace_the_built_in_ones() {
+        let args = ["--ipfs-gateway", "http://127.0.0.1:8080", "--ipfs-gateway", "https://b.example/x", "a.png"];
+        let gateways = options(&args).unwrap().fetch.ipfs_gateways;
+        assert_eq!(
+            gateways.iter().map(Url::as_str).collect::<Vec<_>>(),
+            ["http://127.0.0.1:8080/", "https://b.example/x"]
+        );
+        for bad in ["", "ipfs.io", "ftp://ipfs.io", "https://"] {
+            assert_eq!(options(&["--ipfs-gateway", bad, "a"]).unwrap_err(), ErrorKind::ValueValidation, "{bad}");
+        }
+    }
+
+    #[test]
+    fn weights_are_a_file_or_an_address_and_never_standard_input() {
+        let weights = |name| options(&["-w", name, "a.png"]).unwrap().weights.unwrap();
+        assert_eq!(weights("-"), Source::File("-".into()));
+        assert!(matches!(weights("https://example.org/w.pth"), Source::Url(_)));
     }
 
     #[test]

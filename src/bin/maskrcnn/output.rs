@@ -118,7 +118,7 @@ pub fn stems(sources: &[Source], extension: &str) -> Vec<String> {
     let stem = |source: &Source| match source {
         Source::Stdin => "stdin".to_owned(),
         Source::File(path) => safe_stem(path.file_stem().unwrap_or_default()),
-        Source::Url(url) => safe_stem(Path::new(url).file_stem().unwrap_or_default()),
+        Source::Url(address) => safe_stem(Path::new(&address.file_name()).file_stem().unwrap_or_default()),
     };
     sources.iter().map(|source| free(stem(source))).collect()
 }
@@ -171,6 +171,12 @@ mod tests {
             ("写真.webp", "写真"),
             ("🐕.png", "image"),
             ("-", "stdin"),
+            ("https://user:secret@example.org/a/My%20Photo.jpg?size=large.png#x", "My_Photo"),
+            ("https://example.org/%2e%2e%2f%2e%2e%2fetc%2fpasswd", "passwd"),
+            ("https://example.org/", "image"),
+            ("data:image/png;base64,iVBORw0KGgo/a.png", "image"),
+            ("ipfs://QmT78zSuBmuS4z925WZfrqQ1qHaJ56DQaTfyMUF7F8ff5o/dogs/rex.jpg", "rex"),
+            ("ipfs://QmT78zSuBmuS4z925W", "QmT78zSuBmuS4z925W"),
         ] {
             assert_eq!(names(&[name]), [stem], "{name}");
         }

@@ -1,6 +1,14 @@
 //! Images from outside: what the user named -> bytes -> upright RGB pixels. Every limit on foreign input is here.
 
+mod address;
+mod fetch;
+mod fetch_error;
+mod guard;
+mod http;
+mod ipfs;
+mod sink;
 mod tiff_palette;
+mod unixfs;
 
 use std::error::Error as _;
 use std::ffi::OsStr;
@@ -13,6 +21,9 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use image::metadata::Orientation;
 use image::{ColorType, DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, RgbImage};
 use sha2::{Digest, Sha256};
+
+pub use address::Address;
+pub use fetch::{FetchOptions, Fetched, Fetcher, Proxies};
 
 /// Largest file that is read, in bytes: more than [`MAX_PIXELS`] take as 8-bit RGBA without compression, and little
 /// enough that `/dev/zero` or a film by mistake ends soon.
@@ -36,8 +47,8 @@ pub enum Source {
     Stdin,
     /// A file.
     File(PathBuf),
-    /// An address; none is read yet.
-    Url(String),
+    /// An address.
+    Url(Address),
 }
 
 /// An image, decoded, and what identifies it.
@@ -46,19 +57,19 @@ pub struct Photo {
     pub sha256: String,
     /// Upright.
     pub pixels: RgbImage,
+    /// What was noticed on the way and only some want to know.
+    pub notes: Vec<String>,
 }
 
 impl Source {
     /// What `name`, an argument of the command line, stands for.
     pub fn new(name: &OsStr) -> Self {
-        let text = name.to_string_lossy();
-        if name == "-" {
-            Self::Stdin
-        } else if is_url(&text) {
-            Self::Url(text.into_owned())
-        } else {
-            Self::File(name.into())
-        }
+        if name == "-" { Self::Stdin } else { Self::not_stdin(name) }
+    }
+
+    /// What `name` stands for where standard input is no choice.
+    pub fn not_stdin(name: &OsStr) -> Self {
+        Address::new(&name.to_string_lossy()).map_or_else(|| Self::File(name.into()), Self::Url)
     }
 
     /// The path, when it is a file.
@@ -69,29 +80,38 @@ impl Source {
         }
     }
 
-    /// The name that the user gave; `-` for standard input.
+    /// The last part of the path, without directories.
+    pub fn file_name(&self) -> String {
+        match self {
+            Self::Stdin => String::new(),
+            Self::File(path) => path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+            Self::Url(address) => address.file_name(),
+        }
+    }
+
+    /// The name that the user gave, `-` for standard input; of an address what may be shown.
     pub fn name(&self) -> String {
         match self {
             Self::Stdin => "-".to_owned(),
             Self::File(path) => path.to_string_lossy().into_owned(),
-            Self::Url(url) => url.clone(),
+            Self::Url(address) => address.shown(),
         }
     }
 
-    /// Reads and decodes the image.
-    pub fn load(&self) -> Result<Photo> {
-        let bytes = self.read()?;
+    /// Reads and decodes the image; `fetcher` gets it when it is an address.
+    pub fn load(&self, fetcher: &Fetcher) -> Result<Photo> {
+        let Fetched { content: bytes, notes } = self.read(fetcher)?;
         let pixels = decode(&bytes)?;
         let sha256 = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-        Ok(Photo { sha256, pixels })
+        Ok(Photo { sha256, pixels, notes })
     }
 
-    fn read(&self) -> Result<Vec<u8>> {
-        match self {
+    fn read(&self, fetcher: &Fetcher) -> Result<Fetched<Vec<u8>>> {
+        let content = match self {
             Self::Stdin => {
                 let stdin = io::stdin().lock();
                 ensure!(!stdin.is_terminal(), "it is a terminal; pipe an image into the program, or name a file");
-                read_limited(stdin).context("cannot read standard input")
+                read_limited(stdin).context("cannot read standard input")?
             }
             Self::File(path) => {
                 let file = File::open(path).context("cannot open the file")?;
@@ -100,12 +120,11 @@ impl Source {
                     "it is a directory; name the images in it, for example {}",
                     path.join("*.jpg").display()
                 );
-                read_limited(file).context("cannot read the file")
+                read_limited(file).context("cannot read the file")?
             }
-            Self::Url(_) => {
-                bail!("URLs are not read yet; fetch it first, for example with curl, and give the file")
-            }
-        }
+            Self::Url(address) => return Ok(fetcher.image(address)?),
+        };
+        Ok(Fetched { content, notes: Vec::new() })
     }
 }
 
@@ -129,16 +148,6 @@ impl fmt::Display for Source {
         }
         Ok(())
     }
-}
-
-/// Whether `name` begins with `scheme://` (RFC 3986, section 3.1) or is a data URL. No path that people use does.
-fn is_url(name: &str) -> bool {
-    let scheme = |scheme: &str| {
-        scheme.starts_with(|c: char| c.is_ascii_alphabetic())
-            && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
-    };
-    name.split_once("://").is_some_and(|(before, _)| scheme(before))
-        || name.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("data:"))
 }
 
 fn read_limited(reader: impl Read) -> Result<Vec<u8>> {

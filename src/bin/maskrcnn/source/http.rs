@@ -1,0 +1,372 @@
+//! One resource over HTTP: redirects, time-outs, a retry, and nothing kept that its recipient does not want.
+
+use std::fs;
+use std::io::Read;
+use std::time::{Duration, Instant};
+
+use data_encoding::BASE64;
+use percent_encoding::percent_decode_str;
+use rustls_native_certs::load_native_certs;
+use ureq::http::{Response, StatusCode, header};
+use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::unversioned::transport::DefaultConnector;
+use ureq::{Agent, Body, Proxy};
+use url::{Origin, Url};
+
+use super::fetch::{FetchOptions, Proxies};
+use super::fetch_error::{FetchError, Problem};
+use super::guard::{Guard, GuardedResolver};
+use super::sink::Sink;
+
+/// Most redirects in a row: more than honest chains have (http to https to a host with www to a new path to a
+/// storage server).
+const MAX_REDIRECTS: usize = 5;
+
+/// A connection comes about within this or never, empirical.
+const MAX_CONNECT: Duration = Duration::from_secs(10);
+
+/// Bytes read at a time: few enough to notice limits early, enough for fast networks.
+const CHUNK: usize = 64 << 10;
+
+/// What the server is told of us.
+const USER_AGENT: &str = concat!("maskrcnn/", env!("CARGO_PKG_VERSION"));
+
+/// How long things may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Lookup, connection and TLS handshake, each.
+    pub connect: Duration,
+    /// Until the server answers, and between any two pieces of what it sends.
+    pub idle: Duration,
+    /// Everything, redirects and retries too.
+    pub total: Duration,
+    /// When `total` is over.
+    pub end: Instant,
+}
+
+impl Limits {
+    /// Starts the clock: `total` in all, of which a server may be silent for a quarter.
+    pub fn start(total: Duration) -> Self {
+        let idle = total / 4;
+        Self { connect: idle.min(MAX_CONNECT), idle, total, end: Instant::now() + total }
+    }
+}
+
+/// An HTTP client.
+pub struct Client {
+    agent: Agent,
+    proxies: Proxies,
+}
+
+/// Where an attempt is: the server being talked to, and how we came to it.
+struct Place {
+    url: Url,
+    from: Option<String>,
+}
+
+impl Client {
+    /// A client that connects only to what `guard` lets pass, and trusts the system's roots, or Mozilla's where the
+    /// system has none, and those of the options.
+    pub fn new(options: &FetchOptions, guard: Guard) -> Result<Self, FetchError> {
+        let provider = rustls::crypto::ring::default_provider();
+        let tls = TlsConfig::builder()
+            .root_certs(RootCerts::from(roots(options)?))
+            .unversioned_rustls_crypto_provider(provider.into())
+            .build();
+        let config = Agent::config_builder()
+            .tls_config(tls)
+            // The client would read the environment.
+            .proxy(None)
+            .user_agent(USER_AGENT)
+            .accept_encoding("identity")
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .build();
+        let agent = Agent::with_parts(config, DefaultConnector::default(), GuardedResolver::new(guard));
+        Ok(Self { agent, proxies: options.proxies.clone() })
+    }
+
+    /// Fetches `url` into `sink`, which holds the whole of it in the end; what it holds after an error is of no use. A
+    /// connection that breaks is tried once more.
+    pub fn get(&self, url: &Url, accept: &str, limits: &Limits, sink: &mut dyn Sink) -> Result<(), FetchError> {
+        match self.attempt(url, accept, limits, sink) {
+            Err((_, problem)) if problem.is_break() => self.attempt(url, accept, limits, sink),
+            done => done,
+        }
+        .map_err(|(place, problem)| FetchError::Server { place: place.to_string(), problem })
+    }
+
+    fn attempt(&self, url: &Url, accept: &str, limits: &Limits, sink: &mut dyn Sink) -> Result<(), (Place, Problem)> {
+        let mut place = Place { url: url.clone(), from: None };
+        let mut visited = Vec::new();
+        loop {
+            match self.step(&place.url, &url.origin(), accept, limits, sink) {
+                Ok(None) => return Ok(()),
+                Ok(Some(next)) => {
+                    visited.push(place.url.clone());
+                    let problem = if visited.contains(&next) {
+                        Some(Problem::RedirectLoop)
+                    } else if visited.len() > MAX_REDIRECTS {
+                        Some(Problem::TooManyRedirects(MAX_REDIRECTS))
+                    } else {
+                        None
+                    };
+                    if let Some(problem) = problem {
+                        return Err((place, problem));
+                    }
+                    place = Place { from: Some(host(url)), url: next };
+                }
+                Err(problem) => return Err((place, problem)),
+            }
+        }
+    }
+
+    /// One request: the body goes to `sink`, or where the server redirects to is returned.
+    fn step(
+        &self,
+        url: &Url,
+        trusted: &Origin,
+        accept: &str,
+        limits: &Limits,
+        sink: &mut dyn Sink,
+    ) -> Result<Option<Url>, Problem> {
+        let mut response = self.send(url, trusted, accept, limits)?;
+        let status = response.status();
+        let is_redirect = matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308);
+        if let Some(location) = response.headers().get(header::LOCATION).filter(|_| is_redirect) {
+            return redirect(url, location.as_bytes()).map(Some);
+        }
+        if status != StatusCode::OK {
+            return Err(Problem::Status(status.to_string().trim_end_matches(" <unknown status code>").to_owned()));
+        }
+        if let Some(encoding) = response.headers().get(header::CONTENT_ENCODING) {
+            let encoding = String::from_utf8_lossy(encoding.as_bytes()).trim().to_ascii_lowercase();
+            if !matches!(&*encoding, "" | "identity") {
+                return Err(Problem::Encoding(encoding.escape_debug().take(40).collect()));
+            }
+        }
+        receive(&mut response, limits, sink)?;
+        Ok(None)
+    }
+
+    fn send(&self, url: &Url, trusted: &Origin, accept: &str, limits: &Limits) -> Result<Response<Body>, Problem> {
+        let remaining = limits.end.saturating_duration_since(Instant::now());
+        if remaining.is_zero() {
+            return Err(Problem::TotalTimeout(limits.total));
+        }
+        let mut request = self
+            .agent
+            .get(bare(url).as_str())
+            .config()
+            .proxy(self.proxies.choose(url)?)
+            .timeout_resolve(Some(limits.connect))
+            .timeout_connect(Some(limits.connect))
+            .timeout_send_request(Some(limits.idle))
+            .timeout_recv_response(Some(limits.idle))
+            .timeout_per_read(Some(limits.idle))
+            .timeout_per_write(Some(limits.idle))
+            .timeout_global(Some(remaining))
+            .build()
+            .header(header::ACCEPT, accept);
+        // Only where the user sent us: a redirect to somebody else must not carry the password there.
+        if !(url.username().is_empty() && url.password().is_none()) && url.origin() == *trusted {
+            request = request.header(header::AUTHORIZATION, basic(url));
+        }
+        request.call().map_err(|error| Problem::new(error, limits, "before the server answered"))
+    }
+}
+
+/// Reads the body to its end.
+fn receive(response: &mut Response<Body>, limits: &Limits, sink: &mut dyn Sink) -> Result<(), Problem> {
+    let declared = response.body().content_length();
+    sink.begin(declared)?;
+    let mut reader = response.body_mut().as_reader();
+    let mut chunk = vec![0; CHUNK];
+    let mut received = 0;
+    loop {
+        let read = reader.read(&mut chunk).map_err(|error| {
+            let progress = match declared {
+                Some(declared) => format!("after {received} of {declared} bytes"),
+                None => format!("after {received} bytes"),
+            };
+            Problem::new(error.into(), limits, &progress)
+        })?;
+        if read == 0 {
+            return match declared {
+                // The client finds this out itself; what is kept must be whole whatever it does.
+                Some(declared) if declared != received => {
+                    Err(Problem::Broken(format!("after {received} of {declared} bytes")))
+                }
+                _ => Ok(()),
+            };
+        }
+        received += read as u64;
+        sink.write(&chunk[..read])?;
+    }
+}
+
+/// Where `location` leads from `from`: any http or https address, but never from https to http.
+fn redirect(from: &Url, location: &[u8]) -> Result<Url, Problem> {
+    let location = String::from_utf8_lossy(location);
+    let to = from.join(&location).map_err(|error| Problem::Redirect(format!("to an invalid address ({error})")))?;
+    match (from.scheme(), to.scheme()) {
+        ("https", "http") => Err(Problem::Redirect("from https down to http".to_owned())),
+        (_, "http" | "https") => Ok(to),
+        (_, scheme) => Err(Problem::Redirect(format!("to a `{scheme}:` address"))),
+    }
+}
+
+/// The address without user name, password and fragment, none of which stands in a request line.
+fn bare(url: &Url) -> Url {
+    let mut bare = url.clone();
+    bare.set_fragment(None);
+    // Neither fails where there is a host, and http and https addresses have one.
+    bare.set_username("").ok();
+    bare.set_password(None).ok();
+    bare
+}
+
+fn basic(url: &Url) -> String {
+    let decoded = |text| percent_decode_str(text).collect::<Vec<u8>>();
+    let credentials = [decoded(url.username()), decoded(url.password().unwrap_or_default())].join(&b':');
+    format!("Basic {}", BASE64.encode(&credentials))
+}
+
+/// Host and port as they stand in an address.
+fn host(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", host(&self.url))?;
+        match &self.from {
+            Some(from) => write!(f, " (redirected from {from})"),
+            None => Ok(()),
+        }
+    }
+}
+
+fn roots(options: &FetchOptions) -> Result<Vec<Certificate<'static>>, FetchError> {
+    // Whatever cannot be read is left out, as other programs do; a server that needs it is then not trusted.
+    let mut roots: Vec<_> =
+        load_native_certs().certs.iter().map(|certificate| Certificate::from_der(certificate).to_owned()).collect();
+    if roots.is_empty() {
+        let built_in = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter();
+        roots.extend(built_in.map(|certificate| Certificate::from_der(certificate)));
+    }
+    if let Some(path) = &options.ca_file {
+        let shown = path.display();
+        let pem = fs::read(path)
+            .map_err(|error| FetchError::Setup(format!("cannot read the certificates in `{shown}`: {error}")))?;
+        let before = roots.len();
+        roots.extend(parse_pem(&pem).filter_map(|item| match item {
+            Ok(PemItem::Certificate(certificate)) => Some(certificate),
+            _ => None,
+        }));
+        if roots.len() == before {
+            return Err(FetchError::Setup(format!(
+                "`{shown}` holds no certificate; expected PEM, with -----BEGIN CERTIFICATE-----"
+            )));
+        }
+    }
+    Ok(roots)
+}
+
+impl Proxies {
+    /// The proxy for `url`; none when it is to be fetched directly.
+    fn choose(&self, url: &Url) -> Result<Option<Proxy>, Problem> {
+        let proxy = if url.scheme() == "https" { &self.https } else { &self.http };
+        let host = url.host_str().unwrap_or_default().trim_matches(['[', ']', '.']);
+        match proxy {
+            Some(proxy) if !self.excepts(host) => {
+                Proxy::new(proxy).map(Some).map_err(|_| Problem::Proxy("its address is no valid URL".to_owned()))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Whether `host`, in lower case, is one of the exceptions: itself, under a domain among them, or all are.
+    fn excepts(&self, host: &str) -> bool {
+        self.except.split(',').map(|entry| entry.trim().to_ascii_lowercase()).any(|entry| {
+            let domain = entry.trim_start_matches('*').trim_start_matches('.').trim_matches(['[', ']']);
+            entry == "*"
+                || !domain.is_empty()
+                    && host.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::net::{IpAddr, TcpListener};
+    use std::thread;
+
+    use indicatif::ProgressBar;
+
+    use super::super::sink::Memory;
+    use super::*;
+
+    /// Answers each of `answers` to one connection and returns the port.
+    fn serve(answers: Vec<String>) -> u16 {
+        let listener = TcpListener::bind("0.0.0.0:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        thread::spawn(move || {
+            for answer in answers {
+                let (mut stream, _) = listener.accept().unwrap();
+                // One read holds a head this short, or enough of it.
+                assert_ne!(stream.read(&mut [0; 4096]).unwrap(), 0);
+                stream.write_all(answer.as_bytes()).unwrap();
+            }
+        });
+        port
+    }
+
+    fn get(client: &Client, url: &str) -> Result<Vec<u8>, String> {
+        let mut memory = Memory::new(1000, ProgressBar::hidden());
+        let limits = Limits::start(Duration::from_secs(8));
+        let done = client.get(&Url::parse(url).unwrap(), "*/*", &limits, &mut memory);
+        done.map(|()| memory.bytes).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_guard_is_asked_again_after_a_redirect_and_names_are_no_way_around_it() {
+        // The tests have only this machine, so here 127.0.0.1 is public and the rest of it is not.
+        fn guard(address: IpAddr) -> Option<&'static str> {
+            (address != IpAddr::from([127, 0, 0, 1])).then_some("private")
+        }
+        let client = Client::new(&FetchOptions::for_tests(), guard).unwrap();
+        for host in ["127.0.0.2", "2130706434", "0x7f.2", "[::1]", "[::ffff:127.0.0.1]"] {
+            let next = format!("HTTP/1.1 302 Found\r\nlocation: http://{host}:1/\r\ncontent-length: 0\r\n\r\n");
+            let port = serve(vec![next]);
+            let error = get(&client, &format!("http://127.0.0.1:{port}/")).unwrap_err();
+            let expected = "is no public address (private), and only public ones may be fetched from";
+            assert!(error.contains(&format!("(redirected from 127.0.0.1:{port}): ")), "{error}");
+            assert!(error.ends_with(expected), "{error}");
+        }
+        let port = serve(vec!["HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok".to_owned()]);
+        assert_eq!(get(&client, &format!("http://2130706433:{port}/")).as_deref(), Ok(&b"ok"[..]));
+    }
+
+    #[test]
+    fn exceptions_from_the_proxy_are_hosts_domains_and_all() {
+        let excepts = |except: &str, host| Proxies { except: except.into(), ..Proxies::default() }.excepts(host);
+        for (except, host) in [
+            ("a.example", "a.example"),
+            ("a.example", "b.a.example"),
+            (".a.example", "b.a.example"),
+            ("*.a.example", "b.a.example"),
+            ("x, A.Example ,y", "a.example"),
+            ("*", "a.example"),
+            ("[::1]", "::1"),
+        ] {
+            assert!(excepts(except, host), "{except} {host}");
+        }
+        for (except, host) in [("", "a.example"), (",", "a"), ("a.example", "ba.example"), ("b.a.example", "a.example")]
+        {
+            assert!(!excepts(except, host), "{except} {host}");
+        }
+    }
+}

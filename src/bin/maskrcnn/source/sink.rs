@@ -1,0 +1,129 @@
+//! Where fetched bytes go: memory with a limit, or a temporary file while there is room.
+
+use std::fs::File;
+use std::io::{Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::fetch_error::StorageError;
+
+/// What must stay free on the file system, so that a download does not take the last of it from everybody else.
+const RESERVE: u64 = 64 << 20;
+
+/// How often free space is asked for again, in bytes written: somebody else may be writing, too.
+const CHECK_EVERY: u64 = 8 << 20;
+
+/// A recipient of bytes.
+pub trait Sink {
+    /// Starts over: forgets what it holds, and is told how much will come, if that is known.
+    fn begin(&mut self, length: Option<u64>) -> Result<(), StorageError>;
+    /// Takes the next bytes.
+    fn write(&mut self, bytes: &[u8]) -> Result<(), StorageError>;
+}
+
+/// Bytes in memory, never more than a limit.
+pub struct Memory {
+    /// What has come.
+    pub bytes: Vec<u8>,
+    limit: u64,
+    progress: ProgressBar,
+}
+
+impl Memory {
+    /// At most `limit` bytes.
+    pub fn new(limit: u64, progress: ProgressBar) -> Self {
+        Self { bytes: Vec::new(), limit, progress }
+    }
+}
+
+impl Sink for Memory {
+    fn begin(&mut self, length: Option<u64>) -> Result<(), StorageError> {
+        self.bytes.clear();
+        restart(&self.progress, length);
+        if length.is_some_and(|length| length > self.limit) { Err(StorageError::TooLarge(self.limit)) } else { Ok(()) }
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(), StorageError> {
+        if (self.bytes.len() + bytes.len()) as u64 > self.limit {
+            return Err(StorageError::TooLarge(self.limit));
+        }
+        self.bytes.extend_from_slice(bytes);
+        self.progress.inc(bytes.len() as u64);
+        Ok(())
+    }
+}
+
+/// Bytes in a temporary file without a name, which is gone when it is closed, however the program ends.
+pub struct Disk {
+    file: File,
+    directory: PathBuf,
+    unchecked: u64,
+    progress: ProgressBar,
+}
+
+impl Disk {
+    /// A new file in `directory`.
+    pub fn new(directory: &Path, progress: ProgressBar) -> Result<Self, StorageError> {
+        let file = tempfile::tempfile_in(directory)
+            .map_err(|cause| StorageError::Write { directory: directory.display().to_string(), cause })?;
+        Ok(Self { file, directory: directory.to_owned(), unchecked: 0, progress })
+    }
+
+    /// The file, with all that has come in it.
+    pub fn into_file(self) -> File {
+        self.file
+    }
+
+    fn check_room(&self, length: u64) -> Result<(), StorageError> {
+        // A file system that cannot say how much is free may still have room.
+        let Ok(room) = rustix::fs::fstatvfs(&self.file) else { return Ok(()) };
+        let free = room.f_bavail.saturating_mul(room.f_frsize);
+        let needed = length.saturating_add(RESERVE);
+        if free < needed {
+            return Err(StorageError::NoRoom { directory: self.directory.display().to_string(), needed, free });
+        }
+        Ok(())
+    }
+
+    fn failed(&self, cause: std::io::Error) -> StorageError {
+        StorageError::Write { directory: self.directory.display().to_string(), cause }
+    }
+}
+
+impl Sink for Disk {
+    fn begin(&mut self, length: Option<u64>) -> Result<(), StorageError> {
+        restart(&self.progress, length);
+        let emptied = self.file.set_len(0).and_then(|()| self.file.seek(SeekFrom::Start(0)));
+        emptied.map_err(|cause| self.failed(cause))?;
+        self.unchecked = 0;
+        self.check_room(length.unwrap_or(0))
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(), StorageError> {
+        self.unchecked += bytes.len() as u64;
+        if self.unchecked >= CHECK_EVERY {
+            self.unchecked = 0;
+            self.check_room(0)?;
+        }
+        self.file.write_all(bytes).map_err(|cause| self.failed(cause))?;
+        self.progress.inc(bytes.len() as u64);
+        Ok(())
+    }
+}
+
+/// Shows how far it is of how much where that is known, and only how far where it is not.
+fn restart(progress: &ProgressBar, length: Option<u64>) {
+    let template = match length {
+        Some(length) => {
+            progress.set_length(length);
+            "{msg} {wide_bar} {binary_bytes} of {binary_total_bytes}, {binary_bytes_per_sec}, {eta} left"
+        }
+        None => {
+            progress.unset_length();
+            "{msg} {binary_bytes}, {binary_bytes_per_sec}"
+        }
+    };
+    progress.set_style(ProgressStyle::with_template(template).expect("the templates are constant"));
+    progress.reset();
+}
