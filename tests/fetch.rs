@@ -239,7 +239,7 @@ fn an_endless_body_is_left_at_the_limit_and_memory_stays_flat() {
         fails(&Server::new(|_, _, c| answer(c, "404 Not Found", "", b"")).url("/a"), &[], "the server answered");
     let more = endless.peak_memory.saturating_sub(nothing.peak_memory);
     println!("{} MiB, {} MiB without", endless.peak_memory >> 20, nothing.peak_memory >> 20);
-    assert!(more < 160 << 20, "{} MiB more than without", more >> 20);
+    assert!(more < 128 << 20, "{} MiB more than without", more >> 20);
 
     let small = fails(&server.url("/a.png"), &["--max-bytes", "100k"], "it is larger than the limit of 100.00 KiB;");
     assert!(small.peak_memory < nothing.peak_memory + (32 << 20));

@@ -66,6 +66,8 @@ fn is_data(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn address(text: &str) -> Address {
@@ -110,6 +112,16 @@ mod tests {
             ("data:image/png;base64,ab/cd://ef/x.png", ""),
         ] {
             assert_eq!(address(text).file_name(), name, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_it_panic_or_show_a_secret(user in "[a-z:@%é]{0,9}", rest in ".{0,40}") {
+            let address = address(&format!("https://{user}SECRET@{rest}"));
+            prop_assert!(!address.shown().contains("SECRET"));
+            prop_assert!(!address.file_name().contains('/'));
+            Address::new(&rest).map(|address| (address.shown(), address.file_name(), address.scheme()));
         }
     }
 

@@ -75,7 +75,7 @@ pub enum Problem {
     #[error("its address cannot be looked up: {0}; is the name right, and is there a network?")]
     Lookup(String),
     /// The guard does not let this address pass.
-    #[error("{address} is no public address ({class}), and only public ones may be fetched from")]
+    #[error("{address} is no public address ({class}), and only public ones may be fetched from (--public-only)")]
     NotPublic {
         /// What the host stands for.
         address: IpAddr,
@@ -83,7 +83,7 @@ pub enum Problem {
         class: &'static str,
     },
     /// Nobody listens, or there is no way there.
-    #[error("cannot connect: {0}")]
+    #[error("cannot connect: {0}; is the address right, and is there a network?")]
     Connect(String),
     /// The proxy is of no use.
     #[error("the proxy does not help: {0}; see HTTPS_PROXY, HTTP_PROXY and NO_PROXY")]
@@ -182,6 +182,7 @@ impl Problem {
             Certificate::NotValidForName | Certificate::NotValidForNameContext { .. } => {
                 "it is made out to another host".to_owned()
             }
+            Certificate::BadSignature => "its signature is wrong".to_owned(),
             other => other.to_string(),
         })
     }

@@ -1,5 +1,6 @@
 //! One resource over HTTP: redirects, time-outs, a retry, and nothing kept that its recipient does not want.
 
+use std::fmt;
 use std::fs;
 use std::io::Read;
 use std::time::{Duration, Instant};
@@ -64,6 +65,12 @@ struct Place {
     from: Option<String>,
 }
 
+impl Place {
+    fn first(url: &Url) -> Self {
+        Self { url: url.clone(), from: None }
+    }
+}
+
 impl Client {
     /// A client that connects only to what `guard` lets pass, and trusts the system's roots, or Mozilla's where the
     /// system has none, and those of the options.
@@ -89,36 +96,30 @@ impl Client {
     /// Fetches `url` into `sink`, which holds the whole of it in the end; what it holds after an error is of no use. A
     /// connection that breaks is tried once more.
     pub fn get(&self, url: &Url, accept: &str, limits: &Limits, sink: &mut dyn Sink) -> Result<(), FetchError> {
-        match self.attempt(url, accept, limits, sink) {
-            Err((_, problem)) if problem.is_break() => self.attempt(url, accept, limits, sink),
-            done => done,
+        let mut place = Place::first(url);
+        let mut done = self.follow(&mut place, accept, limits, sink);
+        if done.as_ref().is_err_and(Problem::is_break) {
+            place = Place::first(url);
+            done = self.follow(&mut place, accept, limits, sink);
         }
-        .map_err(|(place, problem)| FetchError::Server { place: place.to_string(), problem })
+        done.map_err(|problem| FetchError::Server { place: place.to_string(), problem })
     }
 
-    fn attempt(&self, url: &Url, accept: &str, limits: &Limits, sink: &mut dyn Sink) -> Result<(), (Place, Problem)> {
-        let mut place = Place { url: url.clone(), from: None };
+    /// Goes from `place` to where redirects lead, and leaves there what it came to.
+    fn follow(&self, place: &mut Place, accept: &str, limits: &Limits, sink: &mut dyn Sink) -> Result<(), Problem> {
+        let first = place.url.clone();
         let mut visited = Vec::new();
-        loop {
-            match self.step(&place.url, &url.origin(), accept, limits, sink) {
-                Ok(None) => return Ok(()),
-                Ok(Some(next)) => {
-                    visited.push(place.url.clone());
-                    let problem = if visited.contains(&next) {
-                        Some(Problem::RedirectLoop)
-                    } else if visited.len() > MAX_REDIRECTS {
-                        Some(Problem::TooManyRedirects(MAX_REDIRECTS))
-                    } else {
-                        None
-                    };
-                    if let Some(problem) = problem {
-                        return Err((place, problem));
-                    }
-                    place = Place { from: Some(host(url)), url: next };
-                }
-                Err(problem) => return Err((place, problem)),
+        while let Some(next) = self.step(&place.url, &first.origin(), accept, limits, sink)? {
+            visited.push(place.url.clone());
+            if visited.contains(&next) {
+                return Err(Problem::RedirectLoop);
             }
+            if visited.len() > MAX_REDIRECTS {
+                return Err(Problem::TooManyRedirects(MAX_REDIRECTS));
+            }
+            *place = Place { from: Some(host(&first)), url: next };
         }
+        Ok(())
     }
 
     /// One request: the body goes to `sink`, or where the server redirects to is returned.
@@ -238,8 +239,8 @@ fn host(url: &Url) -> String {
     url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
-impl std::fmt::Display for Place {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", host(&self.url))?;
         match &self.from {
             Some(from) => write!(f, " (redirected from {from})"),
@@ -342,7 +343,7 @@ mod tests {
             let next = format!("HTTP/1.1 302 Found\r\nlocation: http://{host}:1/\r\ncontent-length: 0\r\n\r\n");
             let port = serve(vec![next]);
             let error = get(&client, &format!("http://127.0.0.1:{port}/")).unwrap_err();
-            let expected = "is no public address (private), and only public ones may be fetched from";
+            let expected = "is no public address (private), and only public ones may be fetched from (--public-only)";
             assert!(error.contains(&format!("(redirected from 127.0.0.1:{port}): ")), "{error}");
             assert!(error.ends_with(expected), "{error}");
         }

@@ -125,12 +125,11 @@ impl Walk<'_> {
         }
         let node = Node::parse(&block).ok_or_else(|| FetchError::Content(format!("`{cid}` is no file")))?;
         if node.kind != Kind::File {
-            let names =
-                node.links.iter().take(5).map(|link| String::from_utf8_lossy(link.name).escape_debug().to_string());
+            let entry = node.links.iter().map(|link| String::from_utf8_lossy(link.name)).find(|name| !name.is_empty());
             return Err(FetchError::Content(match node.kind {
                 Kind::Directory => format!(
                     "`{cid}` is a directory; name a file in it, for example ipfs://{cid}/{}",
-                    names.filter(|name| !name.is_empty()).next().unwrap_or_else(|| "photo.jpg".to_owned())
+                    entry.unwrap_or("photo.jpg".into()).escape_debug()
                 ),
                 _ => format!("`{cid}` is no file"),
             }));
@@ -241,6 +240,8 @@ fn matches(cid: &Cid, block: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const HELLO: &str = "QmT78zSuBmuS4z925WZfrqQ1qHaJ56DQaTfyMUF7F8ff5o";
@@ -254,6 +255,14 @@ mod tests {
         for bad in ["ipfs://", "ipfs:///", "ipfs://photo.jpg", "ipfs://QmT78", "ipfs://ipfs", "ipfs://bafy/é"] {
             let error = names(bad).unwrap_err();
             assert!(error.starts_with("it is no valid IPFS address: expected `ipfs://CID/path`: "), "{bad}: {error}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_reading_an_address_panic(rest in "\\PC{0,80}", base in "[bzfmuQ]", cid in "[a-z2-7]{0,80}") {
+            Path::parse(&format!("ipfs://{rest}")).ok();
+            Path::parse(&format!("ipfs://{base}{cid}/{rest}")).ok();
         }
     }
 

@@ -128,6 +128,8 @@ fn varint(bytes: &mut &[u8]) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     /// `printf 'hello world\n' | ipfs add`: QmT78zSuBmuS4z925WZfrqQ1qHaJ56DQaTfyMUF7F8ff5o.
@@ -138,6 +140,15 @@ mod tests {
         let node = Node::parse(HELLO).unwrap();
         assert_eq!((node.kind, node.data, node.file_size), (Kind::File, &b"hello world\n"[..], Some(12)));
         assert!(node.links.is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn nor_do_bytes_by_chance(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            if let Some(node) = Node::parse(&bytes) {
+                prop_assert!(node.data.len() < bytes.len() && node.links.len() < bytes.len());
+            }
+        }
     }
 
     #[test]
