@@ -115,7 +115,7 @@ impl Model {
                 Some(source) => {
                     let weights = match source {
                         Source::Url(address) => fetch_weights(address, fetcher, terminal),
-                        local => Ok(Weights::open(local.path().unwrap_or(Path::new("")))?),
+                        local => Weights::open(local.path().unwrap_or(Path::new(""))).map_err(Into::into),
                     };
                     let weights = weights.with_context(|| format!("cannot load the weights `{source}`"))?;
                     (weights, source.file_name())

@@ -14,7 +14,7 @@ use super::fetch_error::FetchError;
 use super::guard;
 use super::http::{Client, Limits};
 use super::ipfs;
-use super::sink::{Disk, Memory, Sink};
+use super::sink::{Disk, Memory, Sink, progress_bar};
 
 /// How many times longer weights may take than an image: they are some hundred megabytes.
 const WEIGHTS_TIME: u32 = 30;
@@ -126,10 +126,7 @@ impl Fetcher {
             name if name.is_empty() => address.shown(),
             name => name,
         };
-        let bar = self.progress.add(ProgressBar::no_length());
-        // The address may hold anything, and a terminal obeys control characters.
-        bar.set_message(name.chars().filter(|c| !c.is_control()).take(40).collect::<String>());
-        Bar(bar)
+        Bar(self.progress.add(progress_bar(&name)))
     }
 }
 

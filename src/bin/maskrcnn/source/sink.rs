@@ -112,18 +112,27 @@ impl Sink for Disk {
     }
 }
 
-/// Shows how far it is of how much where that is known, and only how far where it is not.
+/// A bar for something called `name`, not shown yet.
+pub fn progress_bar(name: &str) -> ProgressBar {
+    // The name may hold anything, and a terminal obeys control characters.
+    let message: String = name.chars().filter(|c| !c.is_control()).take(40).collect();
+    ProgressBar::no_length().with_message(message).with_style(style(None))
+}
+
 fn restart(progress: &ProgressBar, length: Option<u64>) {
-    let template = match length {
-        Some(length) => {
-            progress.set_length(length);
-            "{msg} {wide_bar} {binary_bytes} of {binary_total_bytes}, {binary_bytes_per_sec}, {eta} left"
-        }
-        None => {
-            progress.unset_length();
-            "{msg} {binary_bytes}, {binary_bytes_per_sec}"
-        }
-    };
-    progress.set_style(ProgressStyle::with_template(template).expect("the templates are constant"));
+    progress.set_style(style(length));
+    match length {
+        Some(length) => progress.set_length(length),
+        None => progress.unset_length(),
+    }
     progress.reset();
+}
+
+/// Shows how far it is of how much where that is known, and only how far where it is not.
+fn style(length: Option<u64>) -> ProgressStyle {
+    let template = match length {
+        Some(_) => "{msg} {wide_bar} {binary_bytes} of {binary_total_bytes}, {binary_bytes_per_sec}, {eta} left",
+        None => "{msg} {binary_bytes}, {binary_bytes_per_sec}",
+    };
+    ProgressStyle::with_template(template).expect("the templates are constant")
 }
