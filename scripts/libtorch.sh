@@ -80,7 +80,7 @@ pip=(python3 -m pip)
 if ! "${pip[@]}" download --help 2>/dev/null | grep -q -- --resume-retries; then
   if [ ! -d "$downloads/pip" ]; then
     printf 'pip==25.3 --hash=sha256:9655943313a94722b7774661c21049070f6bbb0a1516bf02f7c8d5d9201514cd\n' >"$downloads/requirement.txt"
-    python3 -m pip install --quiet --no-deps --require-hashes --disable-pip-version-check \
+    python3 -m pip install --quiet --no-deps --require-hashes --disable-pip-version-check --root-user-action=ignore \
       --target "$downloads/pip.part" -r "$downloads/requirement.txt" >&2 ||
       fail "could not fetch a pip that resumes downloads; run the same command again (is the package index reachable?)"
     mv "$downloads/pip.part" "$downloads/pip"
