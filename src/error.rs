@@ -145,6 +145,15 @@ pub enum Error {
         known: String,
     },
 
+    /// libtorch had not enough memory.
+    #[error("not enough memory while {doing}; scale the image down, or allow the program more")]
+    OutOfMemory {
+        /// What was being done.
+        doing: &'static str,
+        /// libtorch's own words.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+
     /// libtorch reported an error.
     #[error("libtorch failed while {doing}")]
     Torch {
@@ -173,10 +182,59 @@ fn some(names: &[String]) -> String {
 }
 
 impl Error {
+    /// The word for this kind of error, for programs that read errors. It stays the same in later versions.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::ReadFile { .. } => "read-file",
+            Self::WriteFile { .. } => "write-file",
+            Self::UnknownFormat { .. } => "not-a-checkpoint",
+            Self::Malformed { .. } => "damaged-checkpoint",
+            Self::ForbiddenGlobal { .. } => "forbidden-pickle",
+            Self::Unsupported { .. } => "unsupported-checkpoint",
+            Self::DuplicateTensor { .. } => "duplicate-tensor",
+            Self::MissingTensor { .. } => "missing-tensor",
+            Self::UnexpectedTensors { .. } => "unexpected-tensors",
+            Self::TensorShape { .. } => "tensor-shape",
+            Self::UnknownFamily { .. } => "unknown-family",
+            Self::Metadata { .. } => "checkpoint-metadata",
+            Self::Device { .. } => "device",
+            Self::Image { .. } => "image-size",
+            Self::UnknownClass { .. } => "unknown-class",
+            Self::OutOfMemory { .. } => "out-of-memory",
+            Self::Torch { .. } => "libtorch",
+        }
+    }
+
     /// Wraps what libtorch said: its first line, without the C++ stack that follows.
     pub(crate) fn torch(doing: &'static str, error: tch::TchError) -> Self {
+        // PyTorch's allocators on the processor and on GPUs, the C++ library, and oneDNN, which says no more than this
+        // where it lacks memory; for the layers of these networks it always has an implementation.
+        const NO_MEMORY: [&str; 4] =
+            ["can't allocate memory", "out of memory", "std::bad_alloc", "could not create a primitive"];
         let text = error.to_string();
         let line = text.lines().next().unwrap_or_default().trim().to_owned();
-        Self::Torch { doing, source: line.into() }
+        if NO_MEMORY.iter().any(|words| line.contains(words)) {
+            Self::OutOfMemory { doing, source: line.into() }
+        } else {
+            Self::Torch { doing, source: line.into() }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_what_libtorch_says_only_the_first_line_is_shown_and_a_lack_of_memory_has_its_own_error() {
+        // As libtorch 2.13 says it under `ulimit -v`.
+        let text = "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: you \
+                    tried to allocate 884736 bytes. Error code 12 (Cannot allocate memory)\nframe #0: c10::Throw";
+        let error = Error::torch("computing the backbone", tch::TchError::Torch(text.to_owned()));
+        assert_eq!(error.code(), "out-of-memory");
+        let source = std::error::Error::source(&error).unwrap().to_string();
+        assert!(!source.contains("frame") && !source.contains('\n'), "{source}");
+        let other = Error::torch("computing the backbone", tch::TchError::Torch("sizes differ\nframe #0".to_owned()));
+        assert_eq!(other.code(), "libtorch");
     }
 }

@@ -121,7 +121,7 @@ fn refuse_duplicates(header: &[u8]) -> Result<()> {
 /// # Errors
 ///
 /// [`Error::DuplicateTensor`]; [`Error::Unsupported`] for a value that fp16 cannot hold; [`Error::WriteFile`];
-/// [`Error::Torch`].
+/// [`Error::OutOfMemory`], [`Error::Torch`].
 pub(crate) fn save(
     path: &Path,
     tensors: &[(String, Tensor)],
@@ -180,7 +180,7 @@ fn write_header(tensors: &BTreeMap<&str, &Tensor>, metadata: &BTreeMap<String, S
 
 /// The tensor's elements in row-major order, little-endian.
 fn elements(name: &str, tensor: &Tensor, half: bool) -> Result<Vec<u8>> {
-    let torch = |source: TchError| Error::Torch { doing: "writing a tensor", source: source.into() };
+    let torch = |error| Error::torch("writing a tensor", error);
     let kind = if half { Kind::Half } else { Kind::Float };
     let convert = || tensor.f_detach()?.f_to_device(tch::Device::Cpu)?.f_to_kind(kind)?.f_contiguous();
     let converted = convert().map_err(torch)?;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use tch::{Kind, TchError, Tensor};
+use tch::{Kind, Tensor};
 
 use super::bytes::Bytes;
 use super::view::View;
@@ -60,10 +60,7 @@ impl StateDict {
         })?;
         let tensor = Tensor::f_from_data_size(&view.elements(&self.bytes), shape, kind)
             .and_then(|tensor| tensor.f_to_kind(Kind::Float))
-            .map_err(|source: TchError| Error::Torch {
-                doing: "copying a tensor of the checkpoint",
-                source: source.into(),
-            })?;
+            .map_err(|error| Error::torch("copying a tensor of the checkpoint", error))?;
         self.views.remove(name);
         Ok(tensor)
     }
