@@ -17,7 +17,9 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use maskrcnn::{Detection, ImageInfo, MaskRcnn, ModelInfo, Report, SegmentOptions, Size, Weights};
 
 use crate::cli::{Options, Verbosity};
+use crate::code::{self, Code, OrCode};
 use crate::output::{OutputDir, stems};
+use crate::signals;
 use crate::source::{Address, Fetcher, Photo, Source};
 
 /// Does what the options say. True when every image was done; what went wrong with one has been printed by then.
@@ -26,6 +28,7 @@ use crate::source::{Address, Fetcher, Photo, Source};
 ///
 /// What stands in the way of all images: the output directory, the weights, the device, the classes.
 pub fn run(options: &Options) -> Result<bool> {
+    signals::handle().or_code(Code::System)?;
     let output = OutputDir::prepare(&options.output)?;
     let results = plan(options, &output);
     output.protect(&options.sources, &results.concat())?;
@@ -80,7 +83,7 @@ fn load_photos(sources: Vec<Source>, fetcher: Arc<Fetcher>) -> Result<Receiver<R
             }
         }
     };
-    thread::Builder::new().spawn(read).context("cannot start the thread that reads images")?;
+    thread::Builder::new().spawn(read).context("cannot start the thread that reads images").or_code(Code::System)?;
     Ok(receiver)
 }
 
@@ -259,13 +262,13 @@ impl Terminal {
         match self.bars.suspend(|| writeln!(io::stdout(), "{line}")) {
             // `maskrcnn … | head -1`: the files are still wanted.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => self.reader_left = true,
-            other => other.context("cannot write to standard output")?,
+            other => other.context("cannot write to standard output").or_code(Code::StandardOutput)?,
         }
         Ok(())
     }
 
     fn error(&self, error: &anyhow::Error) {
-        self.talk(&format!("error: {error:#}"));
+        self.talk(&code::line(error, self.verbosity == Verbosity::Verbose));
     }
 
     fn detail(&self, line: &str) {

@@ -116,7 +116,7 @@ struct Args {
     #[arg(short, long, conflicts_with = "verbose")]
     quiet: bool,
 
-    /// Print how long each stage took
+    /// Print how long each stage took, and the codes of errors
     #[arg(short, long)]
     verbose: bool,
 }

@@ -2,20 +2,25 @@
 
 mod app;
 mod cli;
+mod code;
 mod output;
+mod signals;
 mod source;
+mod temporary;
 
 use std::io::Write;
 use std::process::ExitCode;
 
 /// 0 when every image was done, 1 when something failed; a command line that makes no sense is 2, by clap.
 fn main() -> ExitCode {
-    match app::run(&cli::Options::from_command_line()) {
+    let options = cli::Options::from_command_line();
+    match app::run(&options) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             // Unlike `eprintln!`, no panic when standard error is closed.
-            writeln!(std::io::stderr(), "error: {error:#}").ok();
+            let verbose = options.verbosity == cli::Verbosity::Verbose;
+            writeln!(std::io::stderr(), "{}", code::line(&error, verbose)).ok();
             ExitCode::FAILURE
         }
     }

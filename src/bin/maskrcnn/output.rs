@@ -2,15 +2,16 @@
 
 use std::collections::HashSet;
 use std::ffi::OsStr;
-use std::fs::{self, Permissions};
-use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
-use tempfile::{Builder, NamedTempFile};
+use anyhow::{Context, Result, anyhow, bail};
 
+use crate::code::{Code, OrCode};
 use crate::source::Source;
+use crate::temporary::{self, Temporary};
 
 /// Longest name of a result file, in bytes, extension included: what an iExec task may return.
 const MAX_NAME: usize = 31;
@@ -25,21 +26,31 @@ pub struct OutputDir {
 }
 
 /// The files of one image, written but not visible yet.
-pub struct Staged(Vec<(NamedTempFile, PathBuf)>);
+pub struct Staged<'a> {
+    files: Vec<(Temporary, PathBuf)>,
+    directory: &'a Path,
+}
 
 impl OutputDir {
     /// Makes the directory when it is missing, and finds out now, before a model is loaded, whether files can be made
-    /// in it.
+    /// in it. What killed processes left in it goes.
     pub fn prepare(path: &Path) -> Result<Self> {
-        let output = Self { path: path.to_owned() };
+        Self::make(path).or_code(Code::OutputDirectory)
+    }
+
+    fn make(path: &Path) -> Result<Self> {
         let shown = path.display();
         if path.exists() && !path.is_dir() {
             bail!("cannot write to `{shown}`: it is a file, not a directory; name another with -o");
         }
+        if path.is_symlink() && !path.exists() {
+            bail!("cannot write to `{shown}`: it is a symbolic link that leads nowhere; name another with -o");
+        }
         fs::create_dir_all(path)
             .with_context(|| format!("cannot make the output directory `{shown}`; name another with -o"))?;
-        output.temporary().with_context(|| format!("cannot write to `{shown}`; name another directory with -o"))?;
-        Ok(output)
+        let probe = temporary(path)?;
+        temporary::remove_stale(path, &probe);
+        Ok(Self { path: path.to_owned() })
     }
 
     /// The path of the file `stem`.`extension`.
@@ -53,50 +64,69 @@ impl OutputDir {
         let identity = |path: &Path| fs::metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino()));
         let inputs: HashSet<_> = sources.iter().filter_map(Source::path).filter_map(identity).collect();
         match results.iter().find(|result| identity(result).is_some_and(|id| inputs.contains(&id))) {
-            Some(result) => {
-                bail!(
-                    "refused to replace the input `{}` by its result; name another directory with -o",
-                    result.display()
-                )
-            }
+            Some(result) => Err(anyhow!(
+                "refused to replace the input `{}` by its result; name another directory with -o",
+                result.display()
+            ))
+            .or_code(Code::ReplacesInput),
             None => Ok(()),
         }
     }
 
     /// Writes `files` (path, content) beside where they belong, under names that nobody looks for.
-    pub fn stage(&self, files: Vec<(PathBuf, Vec<u8>)>) -> Result<Staged> {
+    pub fn stage(&self, files: Vec<(PathBuf, Vec<u8>)>) -> Result<Staged<'_>> {
         let staged = files.into_iter().map(|(path, content)| {
-            let mut file = self.temporary()?;
-            file.write_all(&content).and_then(|()| file.flush())?;
-            anyhow::Ok((file, path))
+            let mut file = temporary(&self.path)?;
+            file.write(&content).map_err(|error| refused(&self.path, error))?;
+            Ok((file, path))
         });
-        let staged = staged.collect::<Result<_>>();
-        Ok(Staged(staged.with_context(|| format!("cannot write to `{}`", self.path.display()))?))
-    }
-
-    fn temporary(&self) -> Result<NamedTempFile> {
-        // The mode of every new file, of which the umask takes its part; tempfile's own is for secrets.
-        let permissions = Permissions::from_mode(0o666);
-        let file = Builder::new().prefix(".maskrcnn-").permissions(permissions).tempfile_in(&self.path);
-        // Its error names the temporary file, which means nothing to the user.
-        Ok(file.map_err(|error| io::Error::from(error.kind()))?)
+        Ok(Staged { files: staged.collect::<Result<_>>().or_code(Code::OutputFile)?, directory: &self.path })
     }
 }
 
-impl Staged {
+impl Staged<'_> {
     /// Gives the files their names, in order, replacing those of an earlier run. All of them are complete by now, so
-    /// none ever shows half-written.
+    /// none ever shows half-written. Of two processes with one output directory one waits for the other, so that the
+    /// files of an image are of the same run.
     pub fn publish(self) -> Result<()> {
-        // Before the first appears: it would stand alone.
-        if let Some((_, path)) = self.0.iter().find(|(_, path)| path.is_dir()) {
+        self.rename().or_code(Code::OutputFile)
+    }
+
+    fn rename(mut self) -> Result<()> {
+        // Before the first appears: it would stand alone. A link to a directory is replaced like any link.
+        let is_directory = |path: &Path| fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_dir());
+        if let Some((_, path)) = self.files.iter().find(|(_, path)| is_directory(path)) {
             bail!("cannot write `{}`: it is a directory; remove it, or name another directory with -o", path.display());
         }
-        for (file, path) in self.0 {
-            file.persist(&path)
-                .map_err(|error| error.error)
-                .with_context(|| format!("cannot write `{}`", path.display()))?;
+        // Held until the function returns. Where directories cannot be locked, each file is still whole.
+        let directory = File::open(self.directory);
+        let _lock = directory.as_ref().ok().map(File::lock);
+        temporary::rename(&mut self.files).map_err(|(error, path)| {
+            let remedy = remedy(&error);
+            anyhow::Error::from(error).context(format!("cannot write `{}`; {remedy}", path.display()))
+        })
+    }
+}
+
+/// A file in `directory` that has no name of its own yet.
+fn temporary(directory: &Path) -> Result<Temporary> {
+    // The error names the temporary file, which means nothing to the user.
+    Temporary::create(directory).map_err(|error| refused(directory, error.kind().into()))
+}
+
+/// The file system said `error` when something was written to `directory`.
+fn refused(directory: &Path, error: io::Error) -> anyhow::Error {
+    let context = format!("cannot write to `{}`; {}", directory.display(), remedy(&error));
+    anyhow::Error::from(error).context(context)
+}
+
+fn remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "make room there, or name another directory with -o"
         }
-        Ok(())
+        io::ErrorKind::NotFound => "it has been removed meanwhile, so make it again, or name another directory with -o",
+        _ => "name another directory with -o",
     }
 }
 

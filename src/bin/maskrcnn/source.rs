@@ -24,6 +24,9 @@ use sha2::{Digest, Sha256};
 
 pub use address::Address;
 pub use fetch::{FetchOptions, Fetched, Fetcher, Proxies};
+pub use fetch_error::FetchError;
+
+use crate::code::{Code, OrCode};
 
 /// Largest file that is read, in bytes: more than [`MAX_PIXELS`] take as 8-bit RGBA without compression, and little
 /// enough that `/dev/zero` or a film by mistake ends soon.
@@ -100,8 +103,9 @@ impl Source {
 
     /// Reads and decodes the image; `fetcher` gets it when it is an address.
     pub fn load(&self, fetcher: &Fetcher) -> Result<Photo> {
-        let Fetched { content: bytes, notes } = self.read(fetcher)?;
-        let pixels = decode(&bytes)?;
+        let Fetched { content: bytes, notes } = self.read(fetcher).or_code(Code::ImageFile)?;
+        let known = image::guess_format(&bytes).is_ok_and(|format| format.reading_enabled());
+        let pixels = decode(&bytes).or_code(if known { Code::BadImage } else { Code::NotAnImage })?;
         let sha256 = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
         Ok(Photo { sha256, pixels, notes })
     }
@@ -194,11 +198,22 @@ fn decode_as(format: ImageFormat, bytes: &[u8]) -> Result<RgbImage> {
     limits.max_alloc = Some(MAX_DECODER_BYTES);
     limits.reserve(decoder.total_bytes())?;
     decoder.set_limits(limits)?;
+    ensure!(memory_takes(decoder.total_bytes()), "there is not enough memory to decode it; scale it down first");
     // A damaged note on how the camera was held is no reason to refuse the photo.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let mut image = DynamicImage::from_decoder(decoder)?;
     image.apply_orientation(orientation);
     Ok(if image.color().has_alpha() { over_white(image) } else { image.into_rgb8() })
+}
+
+/// Whether there is memory for what a decoder makes, of `bytes`, and for a copy in other colours: to lack it then would
+/// end the program.
+fn memory_takes(bytes: u64) -> bool {
+    let mut probe = Vec::<u8>::new();
+    let taken = usize::try_from(bytes.saturating_mul(2)).is_ok_and(|bytes| probe.try_reserve_exact(bytes).is_ok());
+    // Or the compiler leaves the allocation out.
+    std::hint::black_box(probe);
+    taken
 }
 
 /// Blends in sRGB as it is stored, as browsers and Pillow do.

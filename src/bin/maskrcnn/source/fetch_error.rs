@@ -135,7 +135,46 @@ pub enum Problem {
     LargeBlock(u64),
 }
 
+impl FetchError {
+    /// The stable word for this kind of error: see docs/errors.md.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Address(_) => "bad-address",
+            Self::Server { problem, .. } => problem.code(),
+            Self::Gateways(_) => "ipfs-gateways",
+            Self::Content(_) => "wrong-content",
+            Self::Storage(error) => error.code(),
+            Self::Setup(_) => "fetch-setup",
+        }
+    }
+}
+
+impl StorageError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::TooLarge(_) => "too-large",
+            Self::NoRoom { .. } | Self::Write { .. } => "temporary-file",
+        }
+    }
+}
+
 impl Problem {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Lookup(_) => "host-not-found",
+            Self::NotPublic { .. } => "not-public",
+            Self::Connect(_) | Self::Broken(_) | Self::Protocol(_) | Self::Encoding(_) => "connection",
+            Self::Proxy(_) => "proxy",
+            Self::ConnectTimeout(_) | Self::Silent(_) | Self::TotalTimeout(_) => "timeout",
+            Self::Certificate(_) | Self::Tls(_) => "certificate",
+            Self::Status(_) => "http-status",
+            Self::TooManyRedirects(_) | Self::RedirectLoop | Self::Redirect(_) => "redirect",
+            Self::Storage(error) => error.code(),
+            Self::WrongContent(_) => "wrong-content",
+            Self::LargeBlock(_) => "too-large",
+        }
+    }
+
     /// What the client's `error` means to somebody who does not know the client. `progress` says how far it came.
     pub fn new(error: ureq::Error, limits: &Limits, progress: &str) -> Self {
         let broken = || Self::Broken(progress.to_owned());

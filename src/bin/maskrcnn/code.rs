@@ -1,0 +1,118 @@
+//! A word for each kind of error, for programs that read them. docs/errors.md lists all.
+
+use std::fmt;
+
+use anyhow::Result;
+
+use crate::source::FetchError;
+
+/// A kind of error of the program itself; [`maskrcnn::Error`] and [`FetchError`] have their own.
+#[derive(Clone, Copy, Debug)]
+pub enum Code {
+    /// No results can be written to the output directory.
+    OutputDirectory,
+    /// A result cannot be written.
+    OutputFile,
+    /// A result would replace an input.
+    ReplacesInput,
+    /// Standard output cannot be written.
+    StandardOutput,
+    /// An image cannot be read.
+    ImageFile,
+    /// It is no image, or of a format that is not read.
+    NotAnImage,
+    /// It is an image that cannot be decoded.
+    BadImage,
+    /// The system refuses threads, memory or the like.
+    System,
+    /// A fault of the program.
+    Internal,
+}
+
+impl Code {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::OutputDirectory => "output-directory",
+            Self::OutputFile => "output-file",
+            Self::ReplacesInput => "replaces-input",
+            Self::StandardOutput => "standard-output",
+            Self::ImageFile => "image-file",
+            Self::NotAnImage => "not-an-image",
+            Self::BadImage => "bad-image",
+            Self::System => "system",
+            Self::Internal => "internal",
+        }
+    }
+}
+
+/// An error that has a code, in its own words.
+#[derive(Debug)]
+struct Coded {
+    code: Code,
+    error: anyhow::Error,
+}
+
+impl fmt::Display for Coded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.error)
+    }
+}
+
+impl std::error::Error for Coded {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.error.source()
+    }
+}
+
+/// Gives errors their codes.
+pub trait OrCode<T> {
+    /// The same, where an error without a code has `code`.
+    fn or_code(self, code: Code) -> Result<T>;
+}
+
+impl<T, E: Into<anyhow::Error>> OrCode<T> for Result<T, E> {
+    fn or_code(self, code: Code) -> Result<T> {
+        self.map_err(|error| {
+            let error = error.into();
+            if known(&error).is_some() { error } else { Coded { code, error }.into() }
+        })
+    }
+}
+
+/// The code of `error`.
+pub fn of(error: &anyhow::Error) -> &'static str {
+    known(error).unwrap_or(Code::Internal.as_str())
+}
+
+fn known(error: &anyhow::Error) -> Option<&'static str> {
+    error.chain().find_map(|error| {
+        let coded = error.downcast_ref::<Coded>().map(|coded| coded.code.as_str());
+        coded
+            .or_else(|| error.downcast_ref().map(maskrcnn::Error::code))
+            .or_else(|| error.downcast_ref().map(FetchError::code))
+    })
+}
+
+/// `error` in one line, with its code when `verbose`.
+pub fn line(error: &anyhow::Error, verbose: bool) -> String {
+    if verbose { format!("error[{}]: {error:#}", of(error)) } else { format!("error: {error:#}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::{Context, anyhow};
+
+    use super::*;
+
+    #[test]
+    fn the_innermost_code_counts_and_the_words_stay() {
+        let error = || Err::<(), _>(anyhow!("the cause").context("what was done"));
+        let coded = error().or_code(Code::NotAnImage).context("to what").or_code(Code::OutputFile).unwrap_err();
+        assert_eq!(line(&coded, true), "error[not-an-image]: to what: what was done: the cause");
+        assert_eq!(line(&coded, false), "error: to what: what was done: the cause");
+        assert_eq!(of(&error().unwrap_err()), "internal");
+        let library = maskrcnn::Error::Malformed { format: "zip", reason: String::new() };
+        let library = Err::<(), _>(library).context("cannot load it").or_code(Code::System).unwrap_err();
+        assert_eq!(of(&library), "damaged-checkpoint");
+    }
+}
