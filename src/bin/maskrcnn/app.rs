@@ -38,7 +38,7 @@ pub fn run(options: &Options) -> Result<bool> {
 
     let mut terminal = Terminal::new(options.verbosity, options.sources.len());
     let fetcher = Arc::new(Fetcher::new(options.fetch.clone(), terminal.bars.clone()));
-    let photos = load_photos(options.sources.clone(), Arc::clone(&fetcher))?;
+    let photos = load_photos(options.sources.clone(), Arc::clone(&fetcher), options.max_pixels)?;
     let model = Model::load(options, &fetcher, &terminal)?;
     let mut failed = 0;
     for (source, files) in options.sources.iter().zip(results) {
@@ -71,12 +71,12 @@ fn plan(options: &Options, output: &OutputDir) -> Vec<Vec<PathBuf>> {
 ///
 /// At most one decoded image waits. The thread is not joined: when the model cannot be loaded, nobody should have to
 /// close standard input first to be told.
-fn load_photos(sources: Vec<Source>, fetcher: Arc<Fetcher>) -> Result<Receiver<Result<Timed<Photo>>>> {
+fn load_photos(sources: Vec<Source>, fetcher: Arc<Fetcher>, max_pixels: u64) -> Result<Receiver<Result<Timed<Photo>>>> {
     let (sender, receiver) = sync_channel(0);
     let read = move || {
         for source in sources {
             // A decoder that panics fails its image and no other.
-            let loaded = catch_unwind(AssertUnwindSafe(|| Timed::of(|| source.load(&fetcher))));
+            let loaded = catch_unwind(AssertUnwindSafe(|| Timed::of(|| source.load(&fetcher, max_pixels))));
             let broken = |_| Err(anyhow!("the decoder broke down over it; convert it to PNG, and please report it"));
             if sender.send(loaded.unwrap_or_else(broken)).is_err() {
                 break;
@@ -166,6 +166,7 @@ impl Model {
         let mut contents = Vec::new();
         if let Some(style) = &options.style {
             let drawn = maskrcnn::render(&pixels, &detections, style);
+            drop(pixels); // the encoder needs as much again
             lap(&"draw");
             contents.push(encode_png(&drawn).context("cannot encode the picture")?);
             lap(&"encode");

@@ -11,10 +11,13 @@ use clap::{CommandFactory, Parser};
 use maskrcnn::{Device, SegmentOptions, Style};
 use url::Url;
 
-use crate::source::{FetchOptions, Proxies, Source};
+use crate::source::{DEFAULT_MAX_PIXELS, FetchOptions, Proxies, Source};
 
 static VERSION: LazyLock<String> =
     LazyLock::new(|| format!("{} (libtorch {})", env!("CARGO_PKG_VERSION"), maskrcnn::libtorch_version()));
+
+/// A megapixel.
+const MEGA: u64 = 1_000_000;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -89,6 +92,11 @@ struct Args {
     #[arg(long, help_heading = "Drawing", conflicts_with_all = ["mask_opacity", "no_masks", "no_boxes", "no_captions"])]
     json_only: bool,
 
+    /// Largest image to read, in millions of pixels
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_MAX_PIXELS / MEGA,
+        value_parser = clap::value_parser!(u64).range(1..=4294), allow_negative_numbers = true)]
+    max_megapixels: u64,
+
     /// Largest image to fetch, in bytes or with K, M or G (1024 each); weights may be as large as there is room for
     #[arg(long, value_name = "SIZE", default_value = "64M", value_parser = bytes, help_heading = "Fetching")]
     max_bytes: u64,
@@ -130,6 +138,8 @@ pub struct Options {
     pub output: PathBuf,
     /// The weights; none for the embedded ones, and never standard input.
     pub weights: Option<Source>,
+    /// Largest image to read, in pixels.
+    pub max_pixels: u64,
     /// How addresses are fetched.
     pub fetch: FetchOptions,
     /// Where to compute.
@@ -179,6 +189,7 @@ impl Options {
             sources,
             output: args.output,
             weights: args.weights.map(|name| Source::not_stdin(&name)),
+            max_pixels: args.max_megapixels * MEGA,
             fetch: FetchOptions {
                 max_image_bytes: args.max_bytes,
                 timeout: Duration::from_secs(args.timeout),
@@ -295,6 +306,7 @@ mod tests {
         assert_eq!(options.segment.score_threshold, 0.5);
         assert_eq!(options.style, Some(Style::default()));
         assert_eq!((options.weights, options.threads, options.device), (None, None, Device::Cpu));
+        assert_eq!(options.max_pixels, 100_000_000);
         let fetch = options.fetch;
         assert_eq!(
             (fetch.max_image_bytes, fetch.timeout, fetch.public_only),
@@ -341,6 +353,15 @@ mod tests {
         }
         for bad in ["", "0", "M", "1T", "1 M", "NaN", "inf", "1e300", "0.5"] {
             assert_eq!(size(bad), Err(ErrorKind::ValueValidation), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_largest_image_is_given_in_megapixels() {
+        let pixels = |text| options(&["--max-megapixels", text, "a.png"]).map(|options| options.max_pixels);
+        assert_eq!(pixels("12"), Ok(12_000_000));
+        for bad in ["0", "-1", "1.5", "4295", ""] {
+            assert_eq!(pixels(bad), Err(ErrorKind::ValueValidation), "{bad}");
         }
     }
 
