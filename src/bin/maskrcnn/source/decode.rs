@@ -72,8 +72,9 @@ fn decode_as(format: ImageFormat, mut bytes: Vec<u8>, max_pixels: u64) -> Result
     // A damaged note on how the camera was held is no reason to refuse the photo.
     let orientation = if exif_is_whole { orientation(&mut decoder) } else { None };
 
-    // One buffer for what is decoded and for the RGB that becomes of it.
+    // One buffer for what is decoded and for the RGB that becomes of it; the decoder may need as much again.
     let size = usize::try_from(decoded_bytes.max(3 * pixels))?;
+    ensure!(memory_takes(2 * size), "there is not enough memory to decode it; scale it down first");
     let mut buffer = Vec::new();
     buffer.try_reserve_exact(size).map_err(|_| anyhow!("there is no memory for its {width}×{height} pixels"))?;
     buffer.resize(size, 0);
@@ -95,6 +96,15 @@ fn orientation(decoder: &mut impl ImageDecoder) -> Option<Orientation> {
         Ok(Some(exif)) => Orientation::from_exif_chunk(exif.strip_prefix(b"Exif\0\0").unwrap_or(&exif)),
         _ => decoder.orientation().ok(), // TIFF has a tag of its own
     }
+}
+
+/// Whether there is memory for `bytes` more: to lack it within a decoder would end the program.
+fn memory_takes(bytes: usize) -> bool {
+    let mut probe = Vec::<u8>::new();
+    let taken = probe.try_reserve_exact(bytes).is_ok();
+    // Or the compiler leaves the allocation out.
+    std::hint::black_box(probe);
+    taken
 }
 
 fn allocation(bytes: u64) -> Limits {
