@@ -24,6 +24,9 @@ mod error;
 mod family;
 #[cfg(test)]
 mod fixture;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod geometry;
 mod labels;
 mod model;

@@ -1,0 +1,29 @@
+//! Any bytes as an image: what tells the formats apart, the limits, the decoders.
+
+#![no_main]
+
+/// The program's own modules, as in `main.rs`.
+#[allow(dead_code, unused_imports)]
+#[path = "../../src/bin/maskrcnn"]
+mod program {
+    pub mod source;
+}
+
+use libfuzzer_sys::fuzz_target;
+
+/// A decoder's limit, and the pixels it leaves as 8-bit RGB, turned once: what one image may take at any moment.
+const MOST: usize = (1 << 30) + 2 * 300_000_000 + (64 << 20);
+
+fuzz_target!(|bytes: &[u8]| {
+    match maskrcnn_fuzz::within(MOST, || program::source::decode(bytes)) {
+        Ok(image) => {
+            assert!(image.width() > 0 && image.height() > 0);
+            assert_eq!(image.len(), 3 * image.width() as usize * image.height() as usize);
+        }
+        Err(error) => {
+            let message = format!("{error:#}");
+            assert!(!message.contains(char::is_control), "{message:?}");
+            assert!(message.len() < 2000, "{message}");
+        }
+    }
+});
