@@ -3,6 +3,7 @@
 mod assemble;
 mod broken;
 mod fixtures;
+mod fuzzed;
 mod hostile;
 mod mutated;
 mod old;
