@@ -38,7 +38,7 @@ impl Address {
             // What has no comma is no data URL, and may be long.
             return format!("{},…", &header[..header.floor_char_boundary(100)]);
         }
-        let Some((scheme, rest)) = self.0.split_once("://") else { return self.0.clone() };
+        let Some((scheme, rest)) = self.split() else { return self.0.clone() };
         let authority = &rest[..rest.find(['/', '?', '#', '\\']).unwrap_or(rest.len())];
         let host = authority.rfind('@').map_or(0, |at| at + 1);
         format!("{scheme}://{}", &rest[host..])
@@ -48,7 +48,7 @@ impl Address {
     /// counts as the last part, too. The CID when that is all there is of an `ipfs://` address; empty for data URLs and
     /// where there is no path.
     pub fn file_name(&self) -> String {
-        let Some((_, rest)) = self.0.split_once("://").filter(|_| !is_data(&self.0)) else { return String::new() };
+        let Some((_, rest)) = self.split().filter(|_| !is_data(&self.0)) else { return String::new() };
         let path = rest[..rest.find(['?', '#']).unwrap_or(rest.len())].trim_end_matches('/');
         let name = match path.rsplit_once('/') {
             Some((_, name)) => name,
@@ -57,6 +57,15 @@ impl Address {
         };
         let name = percent_decode_str(name).decode_utf8_lossy().into_owned();
         Path::new(&name).file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+
+    /// The scheme, and what follows its `://`.
+    fn split(&self) -> Option<(&str, &str)> {
+        let (scheme, rest) = self.0.split_once("://")?;
+        // However many slashes stand there, for http what follows them is the host (URL Standard, "special authority
+        // ignore slashes state"), and what stands before an `@` a password.
+        let is_http = scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https");
+        Some((scheme, if is_http { rest.trim_start_matches(['/', '\\', '\t', '\r', '\n']) } else { rest }))
     }
 }
 
@@ -83,6 +92,9 @@ mod tests {
             ("https://us@er:se@cret@example.org:8443/a@b.jpg", "https://example.org:8443/a@b.jpg"),
             ("https://user:secret@example.org?q=a@b", "https://example.org?q=a@b"),
             ("http://user:secret@[::1]:80\\a.jpg", "http://[::1]:80\\a.jpg"),
+            ("https:///user:secret@example.org/a.jpg", "https://example.org/a.jpg"),
+            ("HTTP://\\\t/user:secret@example.org", "HTTP://example.org"),
+            ("s3:///a@b.jpg", "s3:///a@b.jpg"),
             ("data:image/png;base64,iVBORw0KGgo=", "data:image/png;base64,…"),
             ("DATA:,abc", "DATA:,…"),
             ("ipfs://bafy/a.jpg", "ipfs://bafy/a.jpg"),
@@ -106,6 +118,7 @@ mod tests {
             ("https://example.org/album/", "album"),
             ("https://example.org/", ""),
             ("https://user:secret@example.org", ""),
+            ("https:///user:secret@example.org", ""),
             ("https://example.org?photo.jpg", ""),
             ("ipfs://bafkqaaa", "bafkqaaa"),
             ("ipfs://bafkqaaa/dogs/rex.png", "rex.png"),
@@ -122,6 +135,23 @@ mod tests {
             prop_assert!(!address.shown().contains("SECRET"));
             prop_assert!(!address.file_name().contains('/'));
             Address::new(&rest).map(|address| (address.shown(), address.file_name(), address.scheme()));
+        }
+    }
+
+    /// The seeds of fuzzing and what it found.
+    #[test]
+    fn no_address_that_fuzzing_starts_from_or_came_to_shows_a_secret_or_leads_out_of_a_directory() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let folders = ["fuzz/seeds/address", "tests/fixtures/regressions/address"].map(|folder| root.join(folder));
+        let files: Vec<_> = folders.iter().flat_map(|folder| std::fs::read_dir(folder).unwrap()).collect();
+        assert!(files.len() >= 13, "{}", files.len());
+        for file in files {
+            let bytes = std::fs::read(file.unwrap().path()).unwrap();
+            let text = String::from_utf8_lossy(&bytes);
+            let Some(address) = Address::new(&text) else { continue };
+            assert!(!address.shown().contains("secret"), "{text}");
+            let name = address.file_name();
+            assert!(!name.contains(['/', '@']) && name != "..", "{text}: {name}");
         }
     }
 
