@@ -34,7 +34,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<(BTreeMap<String, String>, BTreeMap<S
     let malformed = |reason: String| Format::Safetensors.malformed(reason);
     let header = header(bytes).ok_or_else(|| malformed("its header leaves the file".to_owned()))?;
     refuse_duplicates(header)?;
-    let (length, info) = SafeTensors::read_metadata(bytes).map_err(|error| malformed(error.to_string()))?;
+    let (length, info) = SafeTensors::read_metadata(bytes).map_err(|error| malformed(quotable(&error.to_string())))?;
     let mut views = BTreeMap::new();
     for (name, tensor) in info.tensors() {
         Format::Safetensors.check_name(&name)?;
@@ -112,7 +112,17 @@ fn refuse_duplicates(header: &[u8]) -> Result<()> {
         Format::Safetensors.check_name(&name)?;
         return Err(Error::DuplicateTensor { name });
     }
-    outcome.map_err(|error| Format::Safetensors.malformed(format!("invalid JSON in header: {error}")))
+    outcome.map_err(|error| {
+        Format::Safetensors.malformed(format!("invalid JSON in header: {}", quotable(&error.to_string())))
+    })
+}
+
+/// The message of a parser, which may quote names and words of the header as they stand there, made fit for a
+/// terminal: on one line, without terminal codes, and not endless.
+fn quotable(message: &str) -> String {
+    const LONGEST: usize = 500;
+    let escape = |c: char| if c.is_control() { c.escape_unicode().to_string() } else { c.to_string() };
+    message.chars().take(LONGEST).map(escape).collect()
 }
 
 /// Writes tensors and metadata to `path`, all tensors in fp32, or in fp16 when `half`. Equal arguments give equal

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::assemble::{legacy, zip};
+use super::assemble::{legacy, safetensors, zip};
 use super::*;
 
 /// The files of a folder of the repository by name; none when there is no such folder.
@@ -26,10 +26,18 @@ fn the_pickles_that_fuzzing_starts_from_are_good_in_both_forms() {
 }
 
 #[test]
-fn what_fuzzing_found_is_read_or_refused_without_a_panic() {
-    for (_, bytes) in files("tests/fixtures/regressions/checkpoint") {
-        let _ = outcome(bytes);
+fn what_fuzzing_found_is_read_or_refused_in_one_clean_line() {
+    let found = files("tests/fixtures/regressions/checkpoint");
+    assert!(!found.is_empty());
+    for (name, bytes) in found {
+        if let Err(error) = outcome(bytes) {
+            assert!(!error.to_string().contains(char::is_control), "{name}: {error:?}");
+        }
     }
+    // The parser quotes an unknown type of elements, too.
+    let header = r#"{"a":{"dtype":"F\u001b[2J","shape":[],"data_offsets":[0,4]}}"#;
+    let message = error(safetensors(header, &[0; 4])).to_string();
+    assert!(message.contains("unknown variant") && !message.contains(char::is_control), "{message:?}");
     for (_, pickle) in files("tests/fixtures/regressions/pickle") {
         for bytes in [zip(&pickle), legacy(&pickle)] {
             let _ = outcome(bytes);
