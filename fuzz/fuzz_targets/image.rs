@@ -2,11 +2,14 @@
 
 #![no_main]
 
-/// The program's own modules, as in `main.rs`.
-#[allow(dead_code, unused_imports)]
-#[path = "../../src/bin/maskrcnn"]
+/// The program's own decoding and what it stands on.
+#[allow(dead_code)]
+#[path = "../../src/bin/maskrcnn/source"]
 mod program {
-    pub mod source;
+    pub mod decode;
+    mod jpeg_markers;
+    mod tiff_tags;
+    mod webp_chunks;
 }
 
 use libfuzzer_sys::fuzz_target;
@@ -15,7 +18,7 @@ use libfuzzer_sys::fuzz_target;
 const MOST: usize = (1 << 30) + 2 * 300_000_000 + (64 << 20);
 
 fuzz_target!(|bytes: &[u8]| {
-    match maskrcnn_fuzz::within(MOST, || program::source::decode(bytes)) {
+    match maskrcnn_fuzz::within(MOST, || program::decode::decode(bytes.to_vec(), program::decode::DEFAULT_MAX_PIXELS)) {
         Ok(image) => {
             assert!(image.width() > 0 && image.height() > 0);
             assert_eq!(image.len(), 3 * image.width() as usize * image.height() as usize);
