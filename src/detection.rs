@@ -21,15 +21,16 @@ pub struct Detection {
 
 /// A binary mask of an image, stored for the rectangle that it covers: everything outside is off.
 ///
-/// Storing the rectangle and not the image keeps a hundred small objects in a large photo small.
+/// Storing the rectangle and not the image keeps a hundred small objects in a large photo small; storing eight pixels a byte
+/// keeps a hundred large ones, in the largest photo that the program reads, at 1.25 GB.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mask {
     image: Size,
     left: usize,
     top: usize,
     region: Size,
-    /// Row-major over the region.
-    bits: Vec<bool>,
+    /// Row-major over the region, eight pixels a byte from the lowest bit up; each row begins with a byte.
+    bits: Vec<u8>,
 }
 
 impl Mask {
@@ -40,11 +41,30 @@ impl Mask {
     ///
     /// When the rectangle leaves the image or `bits` does not fill it: a bug of the caller, never of the input.
     pub fn new(image: Size, left: usize, top: usize, region: Size, bits: Vec<bool>) -> Self {
+        assert_eq!(bits.len(), region.area(), "mask bits do not fill their region");
+        Self::from_rows(image, left, top, region, |y, row| {
+            row.copy_from_slice(&bits[y * region.width..][..region.width])
+        })
+    }
+
+    /// [`new`](Self::new), asking `fill` for one row of the rectangle after the other: its number, and where its bits go.
+    pub(crate) fn from_rows(
+        image: Size,
+        left: usize,
+        top: usize,
+        region: Size,
+        mut fill: impl FnMut(usize, &mut [bool]),
+    ) -> Self {
         let inside =
             |start: usize, length: usize, side: usize| start.checked_add(length).is_some_and(|end| end <= side);
         let fits = inside(left, region.width, image.width) && inside(top, region.height, image.height);
         assert!(fits, "mask leaves its image");
-        assert_eq!(bits.len(), region.area(), "mask bits do not fill their region");
+        let mut bits = Vec::with_capacity(region.height * region.width.div_ceil(8));
+        let mut row = vec![false; region.width];
+        for y in 0..region.height {
+            fill(y, &mut row);
+            bits.extend(row.chunks(8).map(|bits| bits.iter().rev().fold(0, |byte, &bit| byte << 1 | u8::from(bit))));
+        }
         Self { image, left, top, region, bits }
     }
 
@@ -77,30 +97,32 @@ impl Mask {
     pub fn contains(&self, x: usize, y: usize) -> bool {
         match (x.checked_sub(self.left), y.checked_sub(self.top)) {
             (Some(x), Some(y)) if x < self.region.width && y < self.region.height => {
-                self.bits[y * self.region.width + x]
+                self.bits[y * self.region.width.div_ceil(8) + x / 8] >> (x % 8) & 1 == 1
             }
             _ => false,
         }
     }
 
     /// The bits of row `y` of the image, from column [`left`](Self::left) on; empty outside the stored rectangle.
-    pub fn row(&self, y: usize) -> &[bool] {
-        match y.checked_sub(self.top) {
-            Some(y) if y < self.region.height => &self.bits[y * self.region.width..][..self.region.width],
+    pub fn row(&self, y: usize) -> impl Iterator<Item = bool> {
+        let stride = self.region.width.div_ceil(8);
+        let bytes = match y.checked_sub(self.top) {
+            Some(y) if y < self.region.height => &self.bits[y * stride..][..stride],
             _ => &[],
-        }
+        };
+        bytes.iter().flat_map(|byte| (0..8).map(move |bit| byte >> bit & 1 == 1)).take(self.region.width)
     }
 
     /// The number of pixels that are set.
     pub fn area(&self) -> usize {
-        self.bits.iter().filter(|&&bit| bit).count()
+        self.bits.iter().map(|byte| byte.count_ones() as usize).sum()
     }
 
     /// Intersection over union of two masks of the same image, 0 to 1; 1 when both are empty.
     pub fn iou(&self, other: &Self) -> f64 {
         let mut intersection = 0;
         for y in self.top..self.top + self.region.height {
-            for (x, _) in self.row(y).iter().enumerate().filter(|&(_, &bit)| bit) {
+            for (x, _) in self.row(y).enumerate().filter(|&(_, bit)| bit) {
                 intersection += usize::from(other.contains(self.left + x, y));
             }
         }
@@ -123,7 +145,7 @@ impl Mask {
         for x in 0..self.region.width {
             push(false, self.top, &mut run);
             for y in 0..self.region.height {
-                push(self.bits[y * self.region.width + x], 1, &mut run);
+                push(self.contains(self.left + x, self.top + y), 1, &mut run);
             }
             push(false, height - self.top - self.region.height, &mut run);
         }

@@ -76,6 +76,24 @@ fn nothing_in_the_image_is_no_error() {
 }
 
 #[test]
+fn photos_squeezed_to_a_line_or_a_pixel_give_boxes_inside_them() {
+    let model = model();
+    let photo = photo("dog1.jpg");
+    // The first four are thinner than torchvision can resize, the next three than its pooling scale is right for.
+    for (width, height) in [(20_000, 1), (1, 20_000), (3, 2_000), (9_000, 16), (1, 500), (900, 2), (20, 900), (1, 1)] {
+        let thin = image::imageops::resize(&photo, width, height, image::imageops::FilterType::Nearest);
+        for detection in model.segment(&thin, &everything()).unwrap() {
+            let b = detection.bbox;
+            let inside = |low: f32, high: f32, side: u32| low >= 0.0 && low <= high && high <= side as f32 * 1.000_001;
+            assert!(inside(b.x1, b.x2, width) && inside(b.y1, b.y2, height), "{width}×{height}: {b:?}");
+            assert!((0.0..=1.0).contains(&detection.score), "{width}×{height}: {}", detection.score);
+            let size = detection.mask.image();
+            assert_eq!((size.width, size.height), (width as usize, height as usize));
+        }
+    }
+}
+
+#[test]
 fn an_image_without_pixels_and_an_unknown_class_are_errors() {
     let model = model();
     let error = model.segment(&RgbImage::new(5, 0), &everything()).unwrap_err();

@@ -74,15 +74,20 @@ pub(super) fn transform(image: &RgbImage, config: &TransformConfig) -> Result<Tr
     Ok(Transformed { input, frame })
 }
 
-/// The size after the resize: the shorter side at `min_size`, unless the longer one would exceed `max_size`; never zero.
+/// The size after the resize: the shorter side at `min_size`, unless the longer one would exceed `max_size`.
 ///
-/// The factor is an f64 and the sides are cut, not rounded: 0.8 · 1000 may become 799.
+/// The factor is an f64 and the sides are cut, not rounded: 0.8 · 1000 may become 799. A side that would be cut to nothing,
+/// for which torchvision fails, is stretched to `size_divisible` instead: so the padding adds nothing, and the scale that
+/// the pooler reads off padded features and unpadded pixels is right. At one pixel it would be off by a factor of 32.
 /// torchvision `_resize_image_and_masks`; PyTorch `nn/functional.py`, `interpolate` with `recompute_scale_factor`.
 fn resized_size(original: Size, config: &TransformConfig) -> Size {
     let shorter = original.height.min(original.width) as f64;
     let longer = original.height.max(original.width) as f64;
     let scale = (config.min_size as f64 / shorter).min(config.max_size as f64 / longer);
-    let side = |side: usize| ((side as f64 * scale).floor() as usize).max(1);
+    let side = |side: usize| match (side as f64 * scale).floor() as usize {
+        0 => config.size_divisible,
+        side => side,
+    };
     Size::new(side(original.height), side(original.width))
 }
 
@@ -155,7 +160,11 @@ mod tests {
     #[test]
     fn no_side_vanishes_however_thin_the_image() {
         let frame = Frame::new(Size::new(1, 20_000), &config(352, 544));
-        assert_eq!((frame.resized, frame.padded), (Size::new(1, 544), Size::new(32, 544)));
+        assert_eq!((frame.resized, frame.padded), (Size::new(32, 544), Size::new(32, 544)));
+        let whole = frame.to_original(BBox::new(0.0, 0.0, 544.0, 32.0));
+        assert_eq!(whole, BBox::new(0.0, 0.0, 20_000.0, 1.0));
+        // Torchvision resizes this one, to one row.
+        assert_eq!(Frame::new(Size::new(1, 500), &config(352, 544)).resized, Size::new(1, 544));
     }
 
     #[test]

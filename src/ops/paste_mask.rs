@@ -43,13 +43,14 @@ pub(crate) fn paste_mask(probabilities: &[f32], side: usize, bbox: BBox, image: 
             *value = cell(column.low) * column.low_weight + cell(column.high) * column.high_weight;
         }
     }
-    let mut bits = Vec::with_capacity(rows.len() * columns.len());
-    for row in &rows {
+    let region = Size::new(rows.len(), columns.len());
+    Mask::from_rows(image, horizontal.first, vertical.first, region, |y, bits| {
+        let row = rows[y];
         let cells = |y: usize| &between_columns[y * columns.len()..][..columns.len()];
-        let values = cells(row.low).iter().zip(cells(row.high));
-        bits.extend(values.map(|(low, high)| low * row.low_weight + high * row.high_weight > THRESHOLD));
-    }
-    Mask::new(image, horizontal.first, vertical.first, Size::new(rows.len(), columns.len()), bits)
+        for ((bit, low), high) in bits.iter_mut().zip(cells(row.low)).zip(cells(row.high)) {
+            *bit = low * row.low_weight + high * row.high_weight > THRESHOLD;
+        }
+    })
 }
 
 /// The box grown around its centre and cut to whole pixels, towards zero: left, top, right, bottom.

@@ -21,7 +21,7 @@ pub(super) fn tint(canvas: &mut RgbImage, image: &RgbImage, mask: &Mask, color: 
         let columns = 3 * (y * width + left)..3 * (y + 1) * width;
         let photo = image.as_raw()[columns.clone()].as_chunks().0;
         let drawn = canvas.as_flat_samples_mut().samples[columns].as_chunks_mut().0;
-        for ((drawn, photo), _) in drawn.iter_mut().zip(photo).zip(mask.row(y)).filter(|&(_, &bit)| bit) {
+        for ((drawn, photo), _) in drawn.iter_mut().zip(photo).zip(mask.row(y)).filter(|&(_, bit)| bit) {
             let mut pixel = Rgb(*drawn);
             blend(&mut pixel, Rgb(*photo), RESTORED);
             blend(&mut pixel, color, opacity);

@@ -73,12 +73,11 @@ fn trace(mask: &Mask, inset: f32) -> Vec<Vec<Point>> {
 /// All sides between a mask pixel and a pixel that is off, in order.
 fn sides(mask: &Mask) -> Vec<Side> {
     let (left, top, Size { height, width }) = (mask.left(), mask.top(), mask.region());
-    let outside = vec![false; width];
-    let row = |y: usize| if y < height { mask.row(top + y) } else { &outside[..] };
+    let row = |y: usize| if y < height { mask.row(top + y).collect() } else { vec![false; width] };
+    let (mut above, mut bits) = (vec![false; width], row(0));
     let mut sides = Vec::new();
     for y in 0..height {
-        let bits = row(y);
-        let (above, below) = (row(y.wrapping_sub(1)), row(y + 1));
+        let below = row(y + 1);
         let mut push = |x: usize, y: usize, direction| {
             sides.push(Side { y: (top + y) as u32, x: (left + x) as u32, direction });
         };
@@ -99,6 +98,7 @@ fn sides(mask: &Mask) -> Vec<Side> {
                 push(x, y + 1, 3);
             }
         }
+        (above, bits) = (bits, below);
     }
     sides.sort_unstable();
     sides

@@ -179,6 +179,7 @@ fn explain(error: anyhow::Error) -> anyhow::Error {
     // Both the error and its source print the cause, some with a line break at the end.
     let cause = error.source().map_or_else(|| error.to_string(), ToString::to_string);
     let cause = cause.split_whitespace().collect::<Vec<_>>().join(" ");
+    let cause = cause.trim_matches('"').to_owned(); // the JPEG decoder's are quoted
     match error {
         ImageError::IoError(error) if error.kind() == io::ErrorKind::UnexpectedEof => anyhow!(CUT_SHORT),
         ImageError::Unsupported(_) => anyhow!("this variant is not read, convert it to PNG: {cause}"),

@@ -19,3 +19,28 @@ pub fn exif_is_whole(bytes: &[u8]) -> bool {
     }
     true
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(chunks: &[(&[u8; 4], u32, &[u8])]) -> Vec<u8> {
+        let chunks =
+            chunks.iter().flat_map(|(name, length, content)| [&name[..], &length.to_le_bytes(), content].concat());
+        b"RIFF\0\0\0\0WEBP".iter().copied().chain(chunks).collect()
+    }
+
+    #[test]
+    fn only_exif_that_leaves_the_file_is_not_whole() {
+        for (chunks, whole) in [
+            (vec![], true),
+            (vec![(b"VP8X", 3, b"abc\0".as_slice()), (b"EXIF", 2, b"II".as_slice())], true),
+            (vec![(b"VP8X", 3, b"abc\0"), (b"EXIF", 3, b"II")], false),
+            (vec![(b"EXIF", u32::MAX, b"II")], false),
+            (vec![(b"VP8 ", u32::MAX, b"II")], true), // the decoder says so itself
+        ] {
+            assert_eq!(exif_is_whole(&file(&chunks)), whole, "{chunks:?}");
+        }
+        assert!(exif_is_whole(b"RIFF\0\0\0\0WEBPEXIF\xff"));
+    }
+}

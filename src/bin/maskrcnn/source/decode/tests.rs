@@ -153,3 +153,172 @@ fn a_variant_that_the_decoder_leaves_out_is_refused_with_a_remedy() {
     let expected = "cannot decode the TIFF image: this variant is not read, convert it to PNG: ";
     assert!(message(&photo).starts_with(expected), "{}", message(&photo));
 }
+
+/// Images that nobody here made, good and damaged: `tests/fixtures/corpora`.
+fn corpora() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/corpora");
+    let folders = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir());
+    let mut files: Vec<_> =
+        folders.flat_map(|folder| fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path())).collect();
+    files.retain(|path| !path.to_string_lossy().ends_with(".expected.png"));
+    files.sort();
+    files
+}
+
+/// What Pillow makes of an image of the corpora; none when it refuses it.
+fn expected(path: &Path) -> Option<RgbImage> {
+    Some(image::open(format!("{}.expected.png", path.display())).ok()?.into_rgb8())
+}
+
+/// Largest difference to Pillow in a channel of an image of the corpora, and the reason why it is not 0; none where one of
+/// the two is wrong, or both guess.
+fn corpora_tolerance(path: &Path) -> Option<u8> {
+    let extension = path.extension().unwrap_or_default().to_string_lossy();
+    Some(match (&*path.file_name().unwrap().to_string_lossy(), &*extension) {
+        // In the last column and half of the rows only.
+        ("video-001.rgb.jpeg", _) => 22,
+        // Chroma of half and quarter size: the standard leaves the upsampling to the decoder.
+        (_, "jpg" | "jpeg") => 6,
+        (name, "png") if name.contains("16") => 1, // Pillow cuts the low byte off
+        (_, "tif" | "tiff") => 1,                  // 16 bits, alpha that was multiplied
+        (name, "bmp") if name.contains("rgb16") => 1, // from 5 bits to 8, rounded or not
+        _ => 0,
+    })
+}
+
+/// Images of the corpora that Pillow reads and we refuse, and a part of what is said.
+const REFUSED: [(&str, &str); 15] = [
+    // Variants that the decoders leave out.
+    ("bw-gopher_ccittGroup3.tiff", "this variant is not read, convert it to PNG: "),
+    ("palette-1c-1b.tiff", "this variant is not read, convert it to PNG: "),
+    ("palette-1c-4b.tiff", "this variant is not read, convert it to PNG: "),
+    ("testimgari.jpg", "header `DAC` is not supported"), // arithmetic coding
+    ("16bit.r.tif", "the bits of its bytes are stored in reverse"),
+    // Damaged; Pillow makes something of them.
+    ("invalid-noend.png", CUT_SHORT),
+    ("huge_IDAT.png", CUT_SHORT),
+    ("badcrc.png", "CRC error"),
+    ("test_ifd_loop_to_self.tif", "a cycle in the list of IFDs"),
+    ("badplanes.bmp", "More than one plane"),
+    ("badrle.bmp", "Corrupt RLE data"),
+    ("rletopdown.bmp", "Invalid image type 1 for top-down image"),
+    ("crash-0da013a13571cc8eb457a39fee8db18f8a3c7127.tif", "this variant is not read, convert it to PNG: "),
+    ("crash-74d2a78403a5a59db1fb0a2b8735ac068a75f6e3.tif", "Decode Error"),
+    ("tiff_wrong_bits_per_sample_2.tiff", "inconsistent sizes encountered"),
+];
+
+#[test]
+fn images_that_nobody_here_made_come_out_as_in_pillow_or_are_refused_in_one_line() {
+    let (mut same, mut refused, mut faults) = (0, 0, Vec::new());
+    for path in corpora() {
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        match (read(&fs::read(&path).unwrap()), expected(&path)) {
+            (Ok(found), Some(expected)) if found.dimensions() == expected.dimensions() => {
+                let worst = found.iter().zip(expected.iter()).map(|(a, b)| a.abs_diff(*b)).max().unwrap();
+                if corpora_tolerance(&path).is_some_and(|most| worst > most) {
+                    faults.push(format!("{name}: a channel is off by {worst}"));
+                }
+                same += 1;
+            }
+            (Ok(found), Some(expected)) => {
+                faults.push(format!("{name}: {:?}, not {:?}", found.dimensions(), expected.dimensions()))
+            }
+            (Err(error), Some(_)) => {
+                let message = format!("{error:#}");
+                if !REFUSED.iter().any(|(known, reason)| *known == name && message.contains(reason)) {
+                    faults.push(format!("{name}: refused: {message}"));
+                }
+            }
+            // More forgiving than Pillow.
+            (Ok(_), None) => {}
+            (Err(error), None) => {
+                assert!(!format!("{error:#}").contains('\n'), "{name}: {error:#}");
+                refused += 1;
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+    assert!(same >= 140 && refused >= 30, "{same} {refused}");
+}
+
+#[test]
+fn colours_are_narrowed_and_widened_where_they_are() {
+    let converted = |from: &[u8], color: ColorType, pixels: usize| {
+        let mut buffer = from.to_vec();
+        buffer.resize(from.len().max(3 * pixels), 0);
+        into_rgb(&mut buffer, color, pixels, over_white).unwrap();
+        buffer
+    };
+    assert_eq!(converted(&[1, 9], ColorType::L8, 2), [1, 1, 1, 9, 9, 9]);
+    assert_eq!(converted(&[1, 255, 9, 0], ColorType::La8, 2), [1, 1, 1, 255, 255, 255]);
+    assert_eq!(converted(&[1, 2, 3, 255, 9, 8, 7, 0], ColorType::Rgba8, 2), [1, 2, 3, 255, 255, 255]);
+    let wide: Vec<u8> = [257u16, 512, 65535, 0].iter().flat_map(|channel| channel.to_ne_bytes()).collect();
+    assert_eq!(converted(&wide, ColorType::L16, 4), [1, 1, 1, 2, 2, 2, 255, 255, 255, 0, 0, 0]);
+    assert_eq!(converted(&wide, ColorType::Rgba16, 1), [255, 255, 255]);
+    assert_eq!(converted(&wide[..6], ColorType::Rgb16, 1), [1, 2, 255]);
+}
+
+#[test]
+fn a_channel_multiplied_by_its_alpha_is_not_multiplied_again() {
+    assert_eq!((over_white(100, 128), add_white(50, 128)), (177, 177));
+    assert_eq!(add_white(200, 100), 255); // more than its alpha allows: damaged, and safe
+}
+
+#[test]
+fn an_image_of_exactly_the_limit_is_read() {
+    let photo = bytes("png-rgb.png");
+    let image = read(&photo).unwrap();
+    let pixels = u64::from(image.width()) * u64::from(image.height());
+    assert!(decode(photo.clone(), pixels).is_ok());
+    assert!(decode(photo, pixels - 1).is_err());
+}
+
+#[test]
+fn absurd_exif_is_no_reason_to_refuse_a_photo() {
+    let photo = bytes("jpeg-444.jpg");
+    let upright = read(&photo).unwrap();
+    let tiff =
+        |entries: u16, next: u32| [b"II*\0\x08\0\0\0".as_slice(), &entries.to_le_bytes(), &next.to_le_bytes()].concat();
+    for exif in [
+        vec![],
+        b"II*\0".to_vec(),
+        b"II*\0\xff\xff\xff\xff".to_vec(), // a directory far behind the end
+        tiff(u16::MAX, 8),                 // more entries than there are bytes
+        tiff(0, 8),                        // a directory whose next is itself
+        [tiff(0, 0), vec![0xff; 60_000]].concat(),
+        // An orientation that is none, and a count that is absurd.
+        b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x63\0\0\0\0\0\0".to_vec(),
+        b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\xff\xff\xff\xff\0\x09\0\0\0\0\0\0".to_vec(),
+    ] {
+        let length = (exif.len() as u16 + 8).to_be_bytes();
+        let segment = [b"\xff\xe1".as_slice(), &length, b"Exif\0\0", &exif].concat();
+        assert_eq!(read(&[&photo[..2], &segment, &photo[2..]].concat()).unwrap(), upright, "{exif:?}");
+    }
+}
+
+#[test]
+fn broken_profiles_are_no_reason_to_refuse_a_photo() {
+    let photo = bytes("jpeg-444.jpg");
+    let upright = read(&photo).unwrap();
+    let segment = |number: u8, count: u8, length: usize| {
+        let content = [b"ICC_PROFILE\0".as_slice(), &[number, count], &vec![0x5a; length]].concat();
+        [b"\xff\xe2".as_slice(), &(content.len() as u16 + 2).to_be_bytes(), &content].concat()
+    };
+    // Four of sixty kilobytes; one that is missing; one that comes twice; one without a number; none at all.
+    let whole: Vec<u8> = (1..=4).flat_map(|number| segment(number, 4, 60_000)).collect();
+    for profile in
+        [whole, segment(2, 9, 9), [segment(1, 1, 5), segment(1, 1, 7)].concat(), segment(0, 0, 3), segment(9, 2, 0)]
+    {
+        assert_eq!(read(&[&photo[..2], &profile, &photo[2..]].concat()).unwrap(), upright);
+    }
+}
+
+#[test]
+fn a_tiff_that_would_break_the_decoder_is_refused_by_its_tags() {
+    // Width and planar configuration 2 of a file with tiles.
+    let directory =
+        b"II*\0\x08\0\0\0\x02\0\x1c\x01\x03\0\x01\0\0\0\x02\0\0\0\x42\x01\x03\0\x01\0\0\0\x10\0\0\0\0\0\0\0";
+    let expected =
+        "cannot decode the TIFF image: its colours are stored apart, in tiles, which is not read; convert it to PNG";
+    assert_eq!(message(directory), expected);
+}
