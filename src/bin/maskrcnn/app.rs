@@ -1,6 +1,7 @@
 //! Orchestration only: load the model and the images side by side, segment, draw, write.
 
 use std::collections::HashMap;
+use std::env;
 use std::io::{self, Cursor, Write};
 use std::os::fd::AsRawFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,7 +15,7 @@ use anyhow::{Context, Result, anyhow};
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::{ImageEncoder, RgbImage};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use maskrcnn::{Detection, ImageInfo, MaskRcnn, ModelInfo, Report, SegmentOptions, Size, Weights};
+use maskrcnn::{BBox, Detection, ImageInfo, MaskRcnn, ModelInfo, Report, SegmentOptions, Size, Weights};
 
 use crate::cli::{Options, Verbosity};
 use crate::code::{self, Code, OrCode};
@@ -22,13 +23,63 @@ use crate::output::{OutputDir, stems};
 use crate::signals;
 use crate::source::{Address, Fetcher, Photo, Source};
 
-/// Does what the options say. True when every image was done; what went wrong with one has been printed by then.
+/// What a run came to.
+#[derive(Debug)]
+pub struct Outcome {
+    /// SHA-256 of the weights, in hex.
+    pub weights: String,
+    /// Of each image, in order.
+    pub images: Vec<Result<Done>>,
+}
+
+/// An image whose results are written.
+#[derive(Debug)]
+pub struct Done {
+    /// SHA-256 of the image's file, in hex.
+    pub sha256: String,
+    /// Of the upright image.
+    pub size: Size,
+    /// By falling score.
+    pub found: Vec<Found>,
+}
+
+/// A [`Detection`] without its mask.
+#[derive(Debug)]
+pub struct Found {
+    /// As in the detection.
+    pub label: Arc<str>,
+    /// As in the detection.
+    pub category_id: u32,
+    /// As in the detection.
+    pub score: f32,
+    /// As in the detection.
+    pub bbox: BBox,
+}
+
+impl From<Detection> for Found {
+    fn from(detection: Detection) -> Self {
+        let Detection { label, category_id, score, bbox, .. } = detection;
+        Self { label, category_id, score, bbox }
+    }
+}
+
+/// As [`run`], with every error printed: true when every image was done.
+pub fn run_all(options: &Options) -> bool {
+    match signals::handle().and_then(|()| run(options)) {
+        Ok(outcome) => outcome.images.iter().all(Result::is_ok),
+        Err(error) => {
+            code::print(&error, options.verbosity == Verbosity::Verbose);
+            false
+        }
+    }
+}
+
+/// Does what the options say. What went wrong with an image has been printed by then.
 ///
 /// # Errors
 ///
 /// What stands in the way of all images: the output directory, the weights, the device, the classes.
-pub fn run(options: &Options) -> Result<bool> {
-    signals::handle().or_code(Code::System)?;
+pub fn run(options: &Options) -> Result<Outcome> {
     let output = OutputDir::prepare(&options.output)?;
     let results = plan(options, &output);
     output.protect(&options.sources, &results.concat())?;
@@ -40,31 +91,37 @@ pub fn run(options: &Options) -> Result<bool> {
     let fetcher = Arc::new(Fetcher::new(options.fetch.clone(), terminal.bars.clone()));
     let photos = load_photos(options.sources.clone(), Arc::clone(&fetcher), options.max_pixels)?;
     let model = Model::load(options, &fetcher, &terminal)?;
-    let mut failed = 0;
+    let mut images = Vec::new();
     for (source, files) in options.sources.iter().zip(results) {
         terminal.begin(source);
         let photo = photos.recv().context("the thread that reads images ended early")?;
-        let done = photo.and_then(|photo| model.process(photo, source, options, &output, files, &terminal));
-        match done {
-            Ok(summary) => terminal.summary(&format!("{source}: {summary}"))?,
-            Err(error) => {
-                terminal.error(&error.context(source.to_string()));
-                failed += 1;
-            }
+        let written = paths(&files);
+        let done = photo
+            .and_then(|photo| model.process(photo, source, options, &output, files, &terminal))
+            .with_context(|| source.to_string());
+        match &done {
+            Ok(done) => terminal.summary(&format!("{source}: {} -> {written}", summary(done, &options.segment)))?,
+            Err(error) => terminal.error(error),
         }
+        images.push(done);
     }
-    if failed > 0 && options.sources.len() > 1 && options.verbosity != Verbosity::Quiet {
+    let failed = images.iter().filter(|done| done.is_err()).count();
+    if failed > 0 && images.len() > 1 && options.verbosity != Verbosity::Quiet {
         // The errors themselves may have scrolled away.
-        terminal.talk(&format!("error: {failed} of {} images failed", options.sources.len()));
+        terminal.talk(&format!("error: {failed} of {} images failed", images.len()));
     }
-    Ok(failed == 0)
+    Ok(Outcome { weights: model.sha256, images })
 }
 
 /// The result files of each source: the picture first, unless there is none, and the JSON last.
 fn plan(options: &Options, output: &OutputDir) -> Vec<Vec<PathBuf>> {
     let extensions: &[&str] = if options.style.is_some() { &["png", "json"] } else { &["json"] };
     let files = |stem: String| extensions.iter().map(|extension| output.path(&stem, extension)).collect();
-    stems(&options.sources, "json").into_iter().map(files).collect()
+    let stems = match &options.numbers {
+        Some(numbers) => numbers.iter().map(usize::to_string).collect(),
+        None => stems(&options.sources, "json"),
+    };
+    stems.into_iter().map(files).collect()
 }
 
 /// Fetches, reads and decodes the images in a thread of its own, while the model loads and while the image before is segmented.
@@ -105,12 +162,15 @@ impl<T> Timed<T> {
 struct Model {
     network: MaskRcnn,
     info: ModelInfo,
+    /// Of the weights, in hex.
+    sha256: String,
 }
 
 impl Model {
     fn load(options: &Options, fetcher: &Fetcher, terminal: &Terminal) -> Result<Self> {
         let loaded = Timed::of(|| {
-            let (weights, file) = match &options.weights {
+            let baked = baked();
+            let (weights, file) = match options.weights.as_ref().or(baked.as_ref()) {
                 None => {
                     let weights = Weights::embedded().context("cannot load the weights that are built in")?;
                     (weights, Weights::EMBEDDED_NAME.to_owned())
@@ -124,7 +184,8 @@ impl Model {
                     (weights, source.file_name())
                 }
             };
-            let info = ModelInfo::new(weights.family().name(), &file, weights.sha256(), weights.labels());
+            let sha256 = weights.sha256();
+            let info = ModelInfo::new(weights.family().name(), &file, sha256.clone(), weights.labels());
             let (family, format) = (weights.family(), weights.format());
             let (device, threads) = (options.device, maskrcnn::threads());
             terminal.detail(&format!(
@@ -132,13 +193,13 @@ impl Model {
             ));
             let network = MaskRcnn::new(weights, options.device).context("cannot set up the model")?;
             network.check(&options.segment)?;
-            Ok(Self { network, info })
+            Ok(Self { network, info, sha256 })
         })?;
         terminal.stage("load the model", loaded.took);
         Ok(loaded.value)
     }
 
-    /// Segments and draws one image, writes its result `files`, and says what was found and where it is.
+    /// Segments and draws one image, and writes its result `files`.
     fn process(
         &self,
         photo: Timed<Photo>,
@@ -147,7 +208,7 @@ impl Model {
         output: &OutputDir,
         files: Vec<PathBuf>,
         terminal: &Terminal,
-    ) -> Result<String> {
+    ) -> Result<Done> {
         let Timed { value: Photo { sha256, pixels, notes }, took } = photo;
         let size = Size::new(pixels.height() as usize, pixels.width() as usize);
         terminal.detail(&format!("{source}: {size} pixels"));
@@ -161,8 +222,8 @@ impl Model {
         };
         let detections = self.network.segment_observed(&pixels, &options.segment, &mut |stage| lap(&stage))?;
 
-        let report =
-            Report::new(ImageInfo::new(&source.name(), sha256, size), self.info.clone(), &options.segment, &detections);
+        let image = ImageInfo::new(&source.name(), sha256.clone(), size);
+        let report = Report::new(image, self.info.clone(), &options.segment, &detections);
         let mut contents = Vec::new();
         if let Some(style) = &options.style {
             let drawn = maskrcnn::render(&pixels, &detections, style);
@@ -172,11 +233,16 @@ impl Model {
             lap(&"encode");
         }
         contents.push(report.to_json().into_bytes());
-        let written = paths(&files);
         output.stage(files.into_iter().zip(contents).collect())?.publish()?;
         lap(&"write");
-        Ok(format!("{} -> {written}", found(&detections, &options.segment)))
+        Ok(Done { sha256, size, found: detections.into_iter().map(Found::from).collect() })
     }
+}
+
+/// The weights that whoever installed the program put beside it, instead of the embedded ones: container images do.
+fn baked() -> Option<Source> {
+    let path = env::current_exe().ok()?.with_file_name("weights");
+    path.is_file().then_some(Source::File(path))
 }
 
 /// The weights at `address`, mapped from a temporary file that has no name.
@@ -203,12 +269,12 @@ fn encode_png(image: &RgbImage) -> Result<Vec<u8>> {
 
 /// How many of what, in the order of the surest of each: `2 × dog, 1 × person`. No plural is formed of labels: English
 /// has people, sheep and buses, and a model may speak another language.
-fn found(detections: &[Detection], options: &SegmentOptions) -> String {
+fn summary(done: &Done, options: &SegmentOptions) -> String {
     let mut counts: Vec<(&str, usize)> = Vec::new();
     let mut places = HashMap::new();
-    for detection in detections {
-        let place = *places.entry(&*detection.label).or_insert_with(|| {
-            counts.push((&detection.label, 0));
+    for found in &done.found {
+        let place = *places.entry(&*found.label).or_insert_with(|| {
+            counts.push((&found.label, 0));
             counts.len() - 1
         });
         counts[place].1 += 1;

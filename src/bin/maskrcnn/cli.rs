@@ -2,12 +2,12 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 use std::time::Duration;
 
 use clap::error::ErrorKind;
-use clap::{CommandFactory, Parser};
+use clap::{CommandFactory, FromArgMatches, Parser};
 use maskrcnn::{Device, SegmentOptions, Style};
 use url::Url;
 
@@ -15,6 +15,8 @@ use crate::source::{DEFAULT_MAX_PIXELS, FetchOptions, Proxies, Source};
 
 static VERSION: LazyLock<String> =
     LazyLock::new(|| format!("{} (libtorch {})", env!("CARGO_PKG_VERSION"), maskrcnn::libtorch_version()));
+
+const DEFAULT_OUTPUT: &str = "out";
 
 /// A megapixel.
 const MEGA: u64 = 1_000_000;
@@ -45,10 +47,11 @@ struct Args {
     images: Vec<OsString>,
 
     /// Directory for the results; made when it is missing
-    #[arg(short, long, value_name = "DIR", default_value = "out")]
+    #[arg(short, long, value_name = "DIR", default_value = DEFAULT_OUTPUT)]
     output: PathBuf,
 
-    /// Weights to use instead of the ones built in: a safetensors or PyTorch .pth file, or its address
+    /// Weights to use: a safetensors or PyTorch .pth file, or its address [default: the file `weights` beside the
+    /// program, else the ones built in]
     #[arg(short, long, value_name = "FILE")]
     weights: Option<OsString>,
 
@@ -120,6 +123,10 @@ struct Args {
         value_parser = gateway, help_heading = "Fetching")]
     ipfs_gateways: Vec<Url>,
 
+    /// Report to a smart contract, too: computed.json gets `callback-data`; see docs/iexec.md
+    #[arg(long, help_heading = "In an iExec task")]
+    callback: bool,
+
     /// Print nothing but errors
     #[arg(short, long, conflicts_with = "verbose")]
     quiet: bool,
@@ -132,8 +139,10 @@ struct Args {
 /// What the program is to do.
 #[derive(Debug)]
 pub struct Options {
-    /// The images, in the order in which they were named; never empty.
+    /// The images, in the order in which they were named. Never empty but for what a task adds.
     pub sources: Vec<Source>,
+    /// The numbers that the results are named by; none when images give them their names.
+    pub numbers: Option<Vec<usize>>,
     /// Where the results go.
     pub output: PathBuf,
     /// The weights; none for the embedded ones, and never standard input.
@@ -150,6 +159,8 @@ pub struct Options {
     pub segment: SegmentOptions,
     /// How to draw; none for no picture.
     pub style: Option<Style>,
+    /// Whether a smart contract waits for the result of the task.
+    pub callback: bool,
     /// How much to say.
     pub verbosity: Verbosity,
 }
@@ -169,7 +180,37 @@ impl Options {
     /// From the command line of this process; prints help, version or a usage error and exits when that is all there is
     /// to do.
     pub fn from_command_line() -> Self {
-        Args::try_parse().and_then(Self::resolve).unwrap_or_else(|error| error.exit())
+        Self::parse(env::args_os()).unwrap_or_else(|error| error.exit())
+    }
+
+    /// From the command line of this process in an iExec task. The worker may hand over the images, so none need be named;
+    /// only public addresses are fetched from, and no proxy of the environment is used.
+    ///
+    /// # Errors
+    ///
+    /// What there is to print.
+    pub fn in_task() -> Result<Self, clap::Error> {
+        Self::parse_in_task(env::args_os())
+    }
+
+    /// Where results go when the command line does not say.
+    pub fn default_output() -> &'static Path {
+        Path::new(DEFAULT_OUTPUT)
+    }
+
+    fn parse(words: impl IntoIterator<Item: Into<OsString> + Clone>) -> Result<Self, clap::Error> {
+        let args = Args::try_parse_from(words)?;
+        if args.callback {
+            let message = "--callback works in an iExec task only: it adds to the task's computed.json";
+            return Err(Args::command().error(ErrorKind::ArgumentConflict, message));
+        }
+        Self::resolve(args)
+    }
+
+    fn parse_in_task(words: impl IntoIterator<Item: Into<OsString> + Clone>) -> Result<Self, clap::Error> {
+        let command = Args::command().mut_arg("images", |images| images.required(false));
+        let args = Args::from_arg_matches(&command.try_get_matches_from(words)?)?;
+        Self::resolve(Args { public_only: true, ..args })
     }
 
     fn resolve(args: Args) -> Result<Self, clap::Error> {
@@ -187,6 +228,7 @@ impl Options {
         };
         Ok(Self {
             sources,
+            numbers: None,
             output: args.output,
             weights: args.weights.map(|name| Source::not_stdin(&name)),
             max_pixels: args.max_megapixels * MEGA,
@@ -207,6 +249,7 @@ impl Options {
                 max_detections: args.max_detections,
             },
             style: (!args.json_only).then_some(style),
+            callback: args.callback,
             verbosity: match (args.quiet, args.verbose) {
                 (true, _) => Verbosity::Quiet,
                 (false, true) => Verbosity::Verbose,
@@ -289,7 +332,7 @@ mod tests {
 
     fn options(args: &[&str]) -> Result<Options, ErrorKind> {
         let args = std::iter::once("maskrcnn").chain(args.iter().copied());
-        Args::try_parse_from(args).and_then(Options::resolve).map_err(|error| error.kind())
+        Options::parse(args).map_err(|error| error.kind())
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! A word for each kind of error, for programs that read them. docs/errors.md lists all.
 
 use std::fmt;
+use std::io::{self, Write};
 
 use anyhow::Result;
 
@@ -9,6 +10,10 @@ use crate::source::FetchError;
 /// A kind of error of the program itself; [`maskrcnn::Error`] and [`FetchError`] have their own.
 #[derive(Clone, Copy, Debug)]
 pub enum Code {
+    /// The arguments of a task make no sense.
+    CommandLine,
+    /// A callback was asked for, which reports one image, and there are several.
+    ManyImages,
     /// No results can be written to the output directory.
     OutputDirectory,
     /// A result cannot be written.
@@ -30,8 +35,15 @@ pub enum Code {
 }
 
 impl Code {
+    /// An error of this kind, in these words.
+    pub fn error(self, message: impl Into<String>) -> anyhow::Error {
+        Coded { code: self, error: anyhow::Error::msg(message.into()) }.into()
+    }
+
     fn as_str(self) -> &'static str {
         match self {
+            Self::CommandLine => "command-line",
+            Self::ManyImages => "many-images",
             Self::OutputDirectory => "output-directory",
             Self::OutputFile => "output-file",
             Self::ReplacesInput => "replaces-input",
@@ -96,6 +108,12 @@ fn known(error: &anyhow::Error) -> Option<&'static str> {
 /// `error` in one line, with its code when `verbose`.
 pub fn line(error: &anyhow::Error, verbose: bool) -> String {
     if verbose { format!("error[{}]: {error:#}", of(error)) } else { format!("error: {error:#}") }
+}
+
+/// Prints `error` as [`line`] has it.
+pub fn print(error: &anyhow::Error, verbose: bool) {
+    // Unlike `eprintln!`, no panic when standard error is closed.
+    writeln!(io::stderr(), "{}", line(error, verbose)).ok();
 }
 
 #[cfg(test)]

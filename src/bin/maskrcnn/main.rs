@@ -3,25 +3,24 @@
 mod app;
 mod cli;
 mod code;
+mod iexec;
 mod output;
 mod signals;
 mod source;
 mod temporary;
 
-use std::io::Write;
 use std::process::ExitCode;
 
-/// 0 when every image was done, 1 when something failed; a command line that makes no sense is 2, by clap.
+use cli::Options;
+use iexec::Task;
+
+/// 0 when every image was done, 1 when something failed; a command line that makes no sense is 2, by clap, but in a task.
 fn main() -> ExitCode {
-    let options = cli::Options::from_command_line();
-    match app::run(&options) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            // Unlike `eprintln!`, no panic when standard error is closed.
-            let verbose = options.verbosity == cli::Verbosity::Verbose;
-            writeln!(std::io::stderr(), "{}", code::line(&error, verbose)).ok();
-            ExitCode::FAILURE
-        }
-    }
+    let task = Task::from_environment().inspect_err(|error| code::print(error, false));
+    let done = match task {
+        Ok(Some(task)) => iexec::run(&task),
+        Ok(None) => app::run_all(&Options::from_command_line()),
+        Err(_) => false,
+    };
+    if done { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -8,11 +8,16 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level;
 
+use crate::code::{Code, OrCode};
 use crate::temporary;
 
 /// From now on SIGINT, SIGTERM and SIGHUP remove the temporary files before they end the process, as they always do:
 /// a shell sees 130, 143 and 129. Those that whoever started the program has it ignore stay ignored, as after `nohup`.
 pub fn handle() -> Result<()> {
+    listen().or_code(Code::System)
+}
+
+fn listen() -> Result<()> {
     let ignored = ignored();
     let wanted = [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| ignored >> (signal - 1) & 1 == 0);
     let mut signals = Signals::new(wanted).context("cannot listen to signals")?;

@@ -32,7 +32,7 @@ use crate::code::{Code, OrCode};
 
 /// Largest file that is read, in bytes: more than [`DEFAULT_MAX_PIXELS`] take as 8-bit RGBA without compression, and little
 /// enough that `/dev/zero` or a film by mistake ends soon.
-const MAX_FILE_BYTES: u64 = 512 << 20;
+pub const MAX_FILE_BYTES: u64 = 512 << 20;
 
 /// Where an image comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]

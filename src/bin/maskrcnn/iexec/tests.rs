@@ -1,0 +1,102 @@
+use std::collections::HashMap;
+
+use super::*;
+
+const FILE: &str = "0x3a1f0c5d7e9b2a4c6d8e0f1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d5e";
+
+/// The environment that a worker gives, with `changes`; an empty value takes a variable away.
+fn task(changes: &[(&str, &str)]) -> Result<Option<Task>> {
+    let mut variables = HashMap::from([
+        ("IEXEC_TASK_ID", "0x01"),
+        ("IEXEC_OUT", "/iexec_out"),
+        ("IEXEC_IN", "/iexec_in"),
+        ("IEXEC_DATASET_FILENAME", NO_DATASET),
+        ("IEXEC_INPUT_FILES_NUMBER", "0"),
+        ("IEXEC_BOT_SIZE", "1"),
+        ("IEXEC_BOT_TASK_INDEX", "0"),
+    ]);
+    variables.extend(changes.iter().copied());
+    Task::from_variables(&|name| variables.get(name).filter(|value| !value.is_empty()).map(OsString::from))
+}
+
+fn of(changes: &[(&str, &str)]) -> Task {
+    task(changes).unwrap().unwrap()
+}
+
+#[test]
+fn without_an_output_folder_it_is_no_task() {
+    assert_eq!(task(&[("IEXEC_OUT", "")]).unwrap(), None);
+    assert_eq!(of(&[]).output, Path::new("/iexec_out"));
+}
+
+#[test]
+fn input_files_are_those_of_the_numbered_variables_in_the_input_folder() {
+    let changes =
+        [("IEXEC_INPUT_FILES_NUMBER", "2"), ("IEXEC_INPUT_FILE_NAME_1", FILE), ("IEXEC_INPUT_FILE_NAME_2", "b.jpg")];
+    let expected = [Path::new("/iexec_in").join(FILE), "/iexec_in/b.jpg".into()];
+    assert_eq!(of(&changes).inputs, expected);
+    // A variable beyond the number does not count.
+    assert_eq!(of(&[changes[0], changes[1], changes[2], ("IEXEC_INPUT_FILE_NAME_3", "c")]).inputs, expected);
+}
+
+#[test]
+fn names_that_lead_out_of_the_input_folder_are_refused() {
+    for name in ["..", ".", "/etc/passwd", "../secret", "a/b", "a/", "./a", "a/../../b"] {
+        let changes = [("IEXEC_INPUT_FILES_NUMBER", "1"), ("IEXEC_INPUT_FILE_NAME_1", name)];
+        assert!(task(&changes).unwrap_err().to_string().contains(name), "{name}");
+        assert!(task(&[("IEXEC_DATASET_FILENAME", name)]).is_err(), "{name}");
+    }
+    for name in ["...", "..a", "a b", "photo..jpg", "été.png", "-", "--callback", "a\\b", "https:x"] {
+        let changes = [("IEXEC_INPUT_FILES_NUMBER", "1"), ("IEXEC_INPUT_FILE_NAME_1", name)];
+        assert_eq!(of(&changes).inputs, [Path::new("/iexec_in").join(name)], "{name}");
+    }
+}
+
+#[test]
+fn an_environment_that_contradicts_itself_is_an_error() {
+    for (name, value) in [
+        ("IEXEC_INPUT_FILES_NUMBER", "1"),
+        ("IEXEC_INPUT_FILES_NUMBER", "many"),
+        ("IEXEC_INPUT_FILES_NUMBER", "18446744073709551615"),
+        ("IEXEC_BOT_TASK_INDEX", "-1"),
+        ("IEXEC_BOT_SIZE", "1.5"),
+        ("IEXEC_OUT", "relative"),
+    ] {
+        assert!(task(&[(name, value)]).is_err(), "{name}={value}");
+    }
+    let files = [("IEXEC_INPUT_FILES_NUMBER", "1"), ("IEXEC_INPUT_FILE_NAME_1", FILE), ("IEXEC_IN", "")];
+    assert!(task(&files).unwrap_err().to_string().contains("IEXEC_IN"));
+}
+
+#[test]
+fn the_dataset_counts_when_it_is_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let (folder_name, dataset) = (folder.path().to_str().unwrap(), "0x00000000000000000000000000000000000000d5");
+    let changes = [("IEXEC_IN", folder_name), ("IEXEC_DATASET_FILENAME", dataset)];
+    assert_eq!(of(&changes).dataset, None);
+    fs::write(folder.path().join(dataset), "weights").unwrap();
+    assert_eq!(of(&changes).dataset, Some(folder.path().join(dataset)));
+    fs::write(folder.path().join(NO_DATASET), "none").unwrap();
+    assert_eq!(of(&[changes[0]]).dataset, None);
+}
+
+#[test]
+fn a_task_of_a_bag_does_one_image_and_a_task_alone_does_all() {
+    let own =
+        |bag: &str, index: &str, images| of(&[("IEXEC_BOT_SIZE", bag), ("IEXEC_BOT_TASK_INDEX", index)]).own(images);
+    for (bag, index, images, expected) in [
+        ("1", "0", 3, vec![0, 1, 2]),
+        ("3", "0", 3, vec![0]),
+        ("3", "2", 3, vec![2]),
+        ("5", "4", 3, vec![1]),
+        ("2", "1", 3, vec![1]),
+        // The second deal of an order that was matched in parts.
+        ("1", "2", 3, vec![2]),
+        ("2", "3", 4, vec![3]),
+        ("4", "3", 1, vec![0]),
+        ("4", "3", 0, vec![]),
+        ("1", "0", 0, vec![]),
+    ] {
+        assert_eq!(own(bag, index, images), expected, "task {index} of {bag}, {images} images");
+    }
+}
