@@ -1,4 +1,5 @@
-//! What goes wrong around the program while it runs: disks, signals, memory, other processes. Needs root, to mount.
+//! What goes wrong around the program while it runs: disks, signals, memory, other processes. Needs root, to mount
+//! and for namespaces.
 
 use std::fs::{self, File, FileTimes};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -363,6 +364,32 @@ fn an_image_for_which_there_is_no_memory_fails_alone() {
     let text = stderr(&run);
     assert!(text.contains("error[bad-image]: huge.png: ") && text.contains("there is not enough memory"), "{text}");
     assert_eq!((run.status.code(), listing(&folder.path().join("out")).len()), (Some(1), 2), "{text}");
+}
+
+/// What the program says of `http://images.invalid/a.png` where names are looked up in `sources`, as in
+/// `/etc/nsswitch.conf`, and in no network at all if `isolated`.
+fn look_up(sources: &str, isolated: bool) -> String {
+    let folder = folder();
+    fs::write(folder.path().join("nsswitch.conf"), format!("hosts: {sources}\n")).unwrap();
+    let script = "mount --bind nsswitch.conf /etc/nsswitch.conf && exec \"$1\" -v http://images.invalid/a.png";
+    let mut command = Command::new("unshare");
+    command.args(if isolated { &["--mount", "--net"][..] } else { &["--mount"] });
+    command.args(["sh", "-c", script, "sh", PROGRAM]).current_dir(&folder);
+    for name in ["http_proxy", "all_proxy"] {
+        command.env_remove(name).env_remove(name.to_uppercase());
+    }
+    let run = command.output().expect("the program `unshare` is needed");
+    let text = stderr(&run);
+    text.lines().find(|line| line.starts_with("error[")).unwrap_or_else(|| panic!("{text}")).to_owned()
+}
+
+#[test]
+fn a_host_that_does_not_exist_is_told_from_a_network_that_does_not_work() {
+    let place = "http://images.invalid/a.png: cannot fetch it from images.invalid:";
+    let unknown = "there is no host of this name, or it has no address; is it spelled right?";
+    assert_eq!(look_up("files", false), format!("error[host-not-found]: {place} {unknown}"));
+    let failed = "its address cannot be looked up: Temporary failure in name resolution; is there a network? try again";
+    assert_eq!(look_up("dns", true), format!("error[look-up-failed]: {place} {failed} later"));
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod source {
     pub mod guard;
     pub mod http;
     pub mod ipfs;
+    pub mod lookup;
     pub mod sink;
     pub mod unixfs;
 }

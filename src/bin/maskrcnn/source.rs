@@ -8,6 +8,7 @@ mod guard;
 mod http;
 mod ipfs;
 mod jpeg_markers;
+mod lookup;
 mod sink;
 mod tiff_tags;
 mod unixfs;

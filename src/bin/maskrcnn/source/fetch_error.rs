@@ -24,9 +24,9 @@ pub enum FetchError {
         /// What is wrong there.
         problem: Problem,
     },
-    /// No gateway gave what was asked for.
-    #[error("none of the IPFS gateways gave it ({}); name another with --ipfs-gateway", .0.join("; "))]
-    Gateways(Vec<String>),
+    /// No gateway gave what was asked for: each with its problem.
+    #[error("none of the IPFS gateways gave it ({}); name another with --ipfs-gateway", join(.0))]
+    Gateways(Vec<(String, Problem)>),
     /// What was fetched and checked is not what it has to be.
     #[error("{0}")]
     Content(String),
@@ -72,7 +72,10 @@ pub enum StorageError {
 #[derive(Debug, Error)]
 pub enum Problem {
     /// The name of the host leads nowhere.
-    #[error("its address cannot be looked up: {0}; is the name right, and is there a network?")]
+    #[error("there is no host of this name, or it has no address; is it spelled right?")]
+    UnknownHost,
+    /// Nobody could say where the name leads.
+    #[error("its address cannot be looked up: {0}; is there a network? try again later")]
     Lookup(String),
     /// The guard does not let this address pass.
     #[error("{address} is no public address ({class}), and only public ones may be fetched from (--public-only)")]
@@ -112,6 +115,9 @@ pub enum Problem {
     /// The server has something else to say.
     #[error("the server answered {0}; is the address right, and public?")]
     Status(String),
+    /// The server has trouble of its own, or too much to do.
+    #[error("the server answered {0}; try again later")]
+    ServerError(String),
     /// Redirects without an end.
     #[error("it redirects more than {0} times")]
     TooManyRedirects(usize),
@@ -135,12 +141,23 @@ pub enum Problem {
     LargeBlock(u64),
 }
 
+fn only_look_ups(failures: &[(String, Problem)]) -> bool {
+    !failures.is_empty() && failures.iter().all(|(_, problem)| matches!(problem, Problem::Lookup(_)))
+}
+
+fn join(failures: &[(String, Problem)]) -> String {
+    let shown: Vec<_> = failures.iter().map(|(place, problem)| format!("{place}: {problem}")).collect();
+    shown.join("; ")
+}
+
 impl FetchError {
     /// The stable word for this kind of error: see docs/errors.md.
     pub fn code(&self) -> &'static str {
         match self {
             Self::Address(_) => "bad-address",
             Self::Server { problem, .. } => problem.code(),
+            // Then it is the network that is missing, not what was asked for.
+            Self::Gateways(failures) if only_look_ups(failures) => "look-up-failed",
             Self::Gateways(_) => "ipfs-gateways",
             Self::Content(_) => "wrong-content",
             Self::Storage(error) => error.code(),
@@ -161,13 +178,15 @@ impl StorageError {
 impl Problem {
     fn code(&self) -> &'static str {
         match self {
-            Self::Lookup(_) => "host-not-found",
+            Self::UnknownHost => "host-not-found",
+            Self::Lookup(_) => "look-up-failed",
             Self::NotPublic { .. } => "not-public",
             Self::Connect(_) | Self::Broken(_) | Self::Protocol(_) | Self::Encoding(_) => "connection",
             Self::Proxy(_) => "proxy",
             Self::ConnectTimeout(_) | Self::Silent(_) | Self::TotalTimeout(_) => "timeout",
             Self::Certificate(_) | Self::Tls(_) => "certificate",
             Self::Status(_) => "http-status",
+            Self::ServerError(_) => "server-error",
             Self::TooManyRedirects(_) | Self::RedirectLoop | Self::Redirect(_) => "redirect",
             Self::Storage(error) => error.code(),
             Self::WrongContent(_) => "wrong-content",

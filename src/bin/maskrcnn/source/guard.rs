@@ -2,13 +2,16 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
 
+use ureq::Timeout;
 use ureq::config::Config;
 use ureq::http::Uri;
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::NextTimeout;
 
 use super::fetch_error::Problem;
+use super::lookup::addresses;
 
 /// Why an address must not be connected to; none when it may.
 pub type Guard = fn(IpAddr) -> Option<&'static str>;
@@ -96,40 +99,54 @@ pub fn public_only(address: IpAddr) -> Option<&'static str> {
     }
 }
 
+/// As many as [`ResolvedSocketAddrs`] holds.
+const MAX_ADDRESSES: usize = 16;
+
 /// Looks hosts up and hands on only what the guard lets pass. The client connects to these very addresses and asks for
 /// them again at every redirect, so no spelling of a host and no second answer of a name server gets around the guard.
 pub struct GuardedResolver {
     guard: Guard,
-    system: DefaultResolver,
 }
 
 impl GuardedResolver {
     /// A resolver that asks the system and then `guard`.
     pub fn new(guard: Guard) -> Self {
-        Self { guard, system: DefaultResolver::default() }
+        Self { guard }
     }
 }
 
 impl Resolver for GuardedResolver {
-    fn resolve(&self, uri: &Uri, config: &Config, timeout: NextTimeout) -> Result<ResolvedSocketAddrs, ureq::Error> {
+    fn resolve(&self, uri: &Uri, _: &Config, timeout: NextTimeout) -> Result<ResolvedSocketAddrs, ureq::Error> {
         let other = |problem: Problem| ureq::Error::Other(Box::new(problem));
-        let found = self.system.resolve(uri, config, timeout).map_err(|error| match error {
-            ureq::Error::Io(error) => other(Problem::Lookup(error.to_string())),
-            ureq::Error::HostNotFound => other(Problem::Lookup("it has no address".to_owned())),
-            error => error,
-        })?;
+        let place = uri.scheme().zip(uri.authority());
+        let place = place.and_then(|(scheme, authority)| DefaultResolver::host_and_port(scheme, authority));
+        let place = place.as_deref().and_then(|place| place.rsplit_once(':'));
+        let Some((host, port)) = place.and_then(|(host, port)| Some((host, port.parse().ok()?))) else {
+            return Err(ureq::Error::HostNotFound);
+        };
+        let Some(found) = addresses(host, port, *timeout.after).map_err(other)? else {
+            return Err(late(timeout.reason, *timeout.after));
+        };
         let mut public = self.empty();
         let mut refused = None;
-        for address in &found {
+        for address in found {
             match (self.guard)(address.ip()) {
-                None => public.push(*address),
+                None if public.len() < MAX_ADDRESSES => public.push(address),
+                None => break,
                 Some(class) => refused = Some(Problem::NotPublic { address: address.ip(), class }),
             }
         }
-        match refused {
-            Some(problem) if public.is_empty() => Err(other(problem)),
-            _ => Ok(public),
+        if public.is_empty() { Err(other(refused.unwrap_or(Problem::UnknownHost))) } else { Ok(public) }
+    }
+}
+
+/// No answer came within `after`. Only where that is the look-up's own time-out is it the look-up that failed.
+fn late(reason: Timeout, after: Duration) -> ureq::Error {
+    match reason {
+        Timeout::Resolve => {
+            ureq::Error::Other(Box::new(Problem::Lookup(format!("no answer within {} s", after.as_secs_f64()))))
         }
+        reason => ureq::Error::Timeout(reason),
     }
 }
 
@@ -227,5 +244,15 @@ mod tests {
         ] {
             assert_eq!(public_only(address.parse().unwrap()), None, "{address}");
         }
+    }
+
+    #[test]
+    fn a_name_server_that_does_not_answer_is_no_slow_web_server() {
+        let error = late(Timeout::Resolve, Duration::from_millis(500));
+        assert_eq!(
+            error.into_io().to_string(),
+            "other: its address cannot be looked up: no answer within 0.5 s; is there a network? try again later"
+        );
+        assert!(matches!(late(Timeout::Global, Duration::ZERO), ureq::Error::Timeout(Timeout::Global)));
     }
 }

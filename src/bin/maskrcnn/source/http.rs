@@ -138,7 +138,9 @@ impl Client {
             return redirect(url, location.as_bytes()).map(Some);
         }
         if status != StatusCode::OK {
-            return Err(Problem::Status(status.to_string().trim_end_matches(" <unknown status code>").to_owned()));
+            let shown = status.to_string().trim_end_matches(" <unknown status code>").to_owned();
+            let passing = status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS;
+            return Err(if passing { Problem::ServerError(shown) } else { Problem::Status(shown) });
         }
         if let Some(encoding) = response.headers().get(header::CONTENT_ENCODING) {
             let encoding = String::from_utf8_lossy(encoding.as_bytes()).trim().to_ascii_lowercase();

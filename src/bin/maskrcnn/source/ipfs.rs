@@ -198,7 +198,7 @@ impl Walk<'_> {
                     self.first = index;
                     return Ok(());
                 }
-                Err(FetchError::Server { place, problem }) => failures.push(format!("{place}: {problem}")),
+                Err(FetchError::Server { place, problem }) => failures.push((place, problem)),
                 Err(error) => return Err(error),
             }
         }
