@@ -22,12 +22,18 @@ struct Outcome {
     peak: u64,
 }
 
+/// How much memory the program may ask for here, in KiB, whether it uses it or not: what a bomb announces and a decoder
+/// reserves is not held until it is written to.
+const ADDRESS_SPACE: &str = "3000000";
+
 /// Runs the program on a file of these bytes, without a picture to draw.
 fn run(bytes: &[u8], options: &[&str]) -> Outcome {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("bomb");
     fs::write(&file, bytes).unwrap();
-    let mut child = Command::new(env!("CARGO_BIN_EXE_maskrcnn"))
+    let script = "ulimit -v \"$1\" && shift && exec \"$@\"";
+    let mut child = Command::new("sh")
+        .args(["-c", script, "sh", ADDRESS_SPACE, env!("CARGO_BIN_EXE_maskrcnn")])
         .args(["--json-only", "--threads", "2", "-o"])
         .args([folder.path().join("out"), file])
         .args(options)

@@ -2,6 +2,10 @@
 
 #![no_main]
 
+#[allow(dead_code)]
+#[path = "../../src/bin/maskrcnn/memory.rs"]
+mod memory;
+
 /// The program's own modules; `http` and what belongs to it are here because `fetch` needs them.
 #[allow(dead_code)]
 #[path = "../../src/bin/maskrcnn/source"]

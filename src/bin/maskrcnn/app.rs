@@ -19,9 +19,13 @@ use maskrcnn::{BBox, Detection, ImageInfo, MaskRcnn, ModelInfo, Report, SegmentO
 
 use crate::cli::{Options, Verbosity};
 use crate::code::{self, Code, OrCode};
+use crate::memory;
 use crate::output::{OutputDir, stems};
 use crate::signals;
 use crate::source::{Address, Fetcher, Photo, Source};
+
+const NO_MEMORY_TO_DRAW: &str =
+    "for the picture; scale the image down first, or leave the picture out with --json-only";
 
 /// What a run came to.
 #[derive(Debug)]
@@ -226,6 +230,8 @@ impl Model {
         let report = Report::new(image, self.info.clone(), &options.segment, &detections);
         let mut contents = Vec::new();
         if let Some(style) = &options.style {
+            // A copy of the image, to draw on.
+            memory::ensure(pixels.len() as u64, NO_MEMORY_TO_DRAW)?;
             let drawn = maskrcnn::render(&pixels, &detections, style);
             drop(pixels); // the encoder needs as much again
             lap(&"draw");
@@ -256,6 +262,8 @@ fn fetch_weights(address: &Address, fetcher: &Fetcher, terminal: &Terminal) -> R
 
 /// Same pixels, same bytes: the encoder writes no time and no name.
 fn encode_png(image: &RgbImage) -> Result<Vec<u8>> {
+    // At worst nothing is compressed: the encoder's buffer, which has doubled until it was large enough, and the file.
+    memory::ensure(3 * image.len() as u64, NO_MEMORY_TO_DRAW)?;
     let mut bytes = Cursor::new(Vec::new());
     // Measured on four photos: the default level takes 10 to 50 times as long for files 2 % larger to 21 % smaller.
     PngEncoder::new_with_quality(&mut bytes, CompressionType::Fast, FilterType::Adaptive).write_image(

@@ -5,9 +5,11 @@ use std::io::{self, Write};
 
 use anyhow::Result;
 
+use crate::memory::OutOfMemory;
 use crate::source::FetchError;
 
-/// A kind of error of the program itself; [`maskrcnn::Error`] and [`FetchError`] have their own.
+/// A kind of error of the program itself; [`maskrcnn::Error`] and [`FetchError`] have their own, and
+/// [`OutOfMemory`] is always [`Code::OutOfMemory`].
 #[derive(Clone, Copy, Debug)]
 pub enum Code {
     /// The arguments of a task make no sense.
@@ -28,7 +30,9 @@ pub enum Code {
     NotAnImage,
     /// It is an image that cannot be decoded.
     BadImage,
-    /// The system refuses threads, memory or the like.
+    /// There is not enough memory.
+    OutOfMemory,
+    /// The system refuses threads or the like.
     System,
     /// A fault of the program.
     Internal,
@@ -51,6 +55,7 @@ impl Code {
             Self::ImageFile => "image-file",
             Self::NotAnImage => "not-an-image",
             Self::BadImage => "bad-image",
+            Self::OutOfMemory => "out-of-memory",
             Self::System => "system",
             Self::Internal => "internal",
         }
@@ -102,6 +107,7 @@ fn known(error: &anyhow::Error) -> Option<&'static str> {
         coded
             .or_else(|| error.downcast_ref().map(maskrcnn::Error::code))
             .or_else(|| error.downcast_ref().map(FetchError::code))
+            .or_else(|| error.downcast_ref().map(|_: &OutOfMemory| Code::OutOfMemory.as_str()))
     })
 }
 
@@ -132,5 +138,7 @@ mod tests {
         let library = maskrcnn::Error::Malformed { format: "zip", reason: String::new() };
         let library = Err::<(), _>(library).context("cannot load it").or_code(Code::System).unwrap_err();
         assert_eq!(of(&library), "damaged-checkpoint");
+        let memory = Err::<(), _>(OutOfMemory("to decode it")).context("cannot decode it").or_code(Code::BadImage);
+        assert_eq!(of(&memory.unwrap_err()), "out-of-memory");
     }
 }

@@ -4,6 +4,7 @@ mod app;
 mod cli;
 mod code;
 mod iexec;
+mod memory;
 mod output;
 mod signals;
 mod source;

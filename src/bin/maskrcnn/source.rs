@@ -30,6 +30,7 @@ pub use fetch::{FetchOptions, Fetched, Fetcher, Proxies};
 pub use fetch_error::FetchError;
 
 use crate::code::{Code, OrCode};
+use crate::memory::OutOfMemory;
 
 /// Largest file that is read, in bytes: more than [`DEFAULT_MAX_PIXELS`] take as 8-bit RGBA without compression, and little
 /// enough that `/dev/zero` or a film by mistake ends soon.
@@ -149,7 +150,10 @@ impl fmt::Display for Source {
 
 fn read_limited(reader: impl Read) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    reader.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
+    reader.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(|error| match error.kind() {
+        io::ErrorKind::OutOfMemory => anyhow::Error::from(OutOfMemory("to read it")),
+        _ => error.into(),
+    })?;
     ensure!(bytes.len() as u64 <= MAX_FILE_BYTES, "it is larger than the limit of {} MiB", MAX_FILE_BYTES >> 20);
     Ok(bytes)
 }

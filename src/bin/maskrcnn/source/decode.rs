@@ -11,6 +11,7 @@ use image::metadata::Orientation;
 use image::{ColorType, DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, RgbImage};
 
 use super::{jpeg_markers, tiff_tags, webp_chunks};
+use crate::memory::{self, OutOfMemory};
 
 /// Largest image that is decoded unless the user says otherwise, in pixels; empirical: more than full-frame cameras make
 /// (61 megapixels), and its pixels take 300 MB.
@@ -19,6 +20,15 @@ pub const DEFAULT_MAX_PIXELS: u64 = 100_000_000;
 /// What a decoder may allocate for everything but pixels, in bytes: profiles, comments, tables, a row. The `png` crate's
 /// own default; photos have a few hundred kilobytes.
 const MAX_METADATA_BYTES: u64 = 64 << 20;
+
+/// What the WebP decoder takes for a pixel beside the buffer it fills: brightness and colours (1.5) and, with alpha, the
+/// alpha as RGBA (4) and alone (1).
+const WEBP_BYTES_PER_PIXEL: u64 = 7;
+
+/// Most characters of a decoder's error that are shown: some list a value for every sample that a file announces.
+const MAX_CAUSE: usize = 300;
+
+const NO_MEMORY: &str = "to decode it; scale it down first";
 
 const FORMATS: &str = "PNG, JPEG, WebP, GIF, BMP and TIFF are read";
 
@@ -43,9 +53,7 @@ pub fn decode(bytes: Vec<u8>, max_pixels: u64) -> Result<RgbImage> {
 
 fn decode_as(format: ImageFormat, mut bytes: Vec<u8>, max_pixels: u64) -> Result<RgbImage> {
     let tags = if format == ImageFormat::Tiff { tiff_tags::read(&mut bytes)? } else { tiff_tags::Tags::default() };
-    if format == ImageFormat::Jpeg {
-        jpeg_markers::check(&bytes)?;
-    }
+    let coefficients = if format == ImageFormat::Jpeg { jpeg_markers::check(&bytes)? } else { 0 };
     let encoded_bytes = bytes.len() as u64;
     let exif_is_whole = format != ImageFormat::WebP || webp_chunks::exif_is_whole(&bytes);
 
@@ -72,11 +80,18 @@ fn decode_as(format: ImageFormat, mut bytes: Vec<u8>, max_pixels: u64) -> Result
     // A damaged note on how the camera was held is no reason to refuse the photo.
     let orientation = if exif_is_whole { orientation(&mut decoder) } else { None };
 
-    // One buffer for what is decoded and for the RGB that becomes of it; the decoder may need as much again.
-    let size = usize::try_from(decoded_bytes.max(3 * pixels))?;
-    ensure!(memory_takes(2 * size), "there is not enough memory to decode it; scale it down first");
+    // One buffer for what is decoded and for the RGB that becomes of it.
+    let size = decoded_bytes.max(3 * pixels);
+    // Turning it takes as much again, if the decoder does not.
+    let working = match format {
+        ImageFormat::Jpeg => coefficients,
+        ImageFormat::WebP => WEBP_BYTES_PER_PIXEL * pixels,
+        _ => 0,
+    };
+    memory::ensure(size + working.max(size), NO_MEMORY)?;
     let mut buffer = Vec::new();
-    buffer.try_reserve_exact(size).map_err(|_| anyhow!("there is no memory for its {width}×{height} pixels"))?;
+    let size = usize::try_from(size)?;
+    buffer.try_reserve_exact(size).map_err(|_| OutOfMemory(NO_MEMORY))?;
     buffer.resize(size, 0);
     decoder.read_image(&mut buffer[..decoded_bytes as usize])?;
     into_rgb(&mut buffer, color, pixels as usize, if tags.premultiplied { add_white } else { over_white })?;
@@ -96,15 +111,6 @@ fn orientation(decoder: &mut impl ImageDecoder) -> Option<Orientation> {
         Ok(Some(exif)) => Orientation::from_exif_chunk(exif.strip_prefix(b"Exif\0\0").unwrap_or(&exif)),
         _ => decoder.orientation().ok(), // TIFF has a tag of its own
     }
-}
-
-/// Whether there is memory for `bytes` more: to lack it within a decoder would end the program.
-fn memory_takes(bytes: usize) -> bool {
-    let mut probe = Vec::<u8>::new();
-    let taken = probe.try_reserve_exact(bytes).is_ok();
-    // Or the compiler leaves the allocation out.
-    std::hint::black_box(probe);
-    taken
 }
 
 fn allocation(bytes: u64) -> Limits {
@@ -179,7 +185,11 @@ fn explain(error: anyhow::Error) -> anyhow::Error {
     // Both the error and its source print the cause, some with a line break at the end.
     let cause = error.source().map_or_else(|| error.to_string(), ToString::to_string);
     let cause = cause.split_whitespace().collect::<Vec<_>>().join(" ");
-    let cause = cause.trim_matches('"').to_owned(); // the JPEG decoder's are quoted
+    let mut cause = cause.trim_matches('"').to_owned(); // the JPEG decoder's are quoted
+    if let Some((end, _)) = cause.char_indices().nth(MAX_CAUSE) {
+        cause.truncate(end);
+        cause.push('…');
+    }
     match error {
         ImageError::IoError(error) if error.kind() == io::ErrorKind::UnexpectedEof => anyhow!(CUT_SHORT),
         ImageError::Unsupported(_) => anyhow!("this variant is not read, convert it to PNG: {cause}"),

@@ -9,6 +9,7 @@ use thiserror::Error;
 use ureq::Timeout;
 
 use super::http::Limits;
+use crate::memory::OutOfMemory;
 
 /// Why an address could not be fetched.
 #[derive(Debug, Error)]
@@ -44,6 +45,9 @@ pub enum StorageError {
     /// It is larger than the limit, in bytes.
     #[error("it is larger than the limit of {}; allow more with --max-bytes", indicatif::BinaryBytes(*.0))]
     TooLarge(u64),
+    /// There is no memory for it.
+    #[error(transparent)]
+    NoMemory(#[from] OutOfMemory),
     /// The file system has no room for it.
     #[error(
         "there is no room for it in `{directory}`: {} more are needed and {} are free; name another directory in TMPDIR",
@@ -170,6 +174,7 @@ impl StorageError {
     fn code(&self) -> &'static str {
         match self {
             Self::TooLarge(_) => "too-large",
+            Self::NoMemory(_) => "out-of-memory",
             Self::NoRoom { .. } | Self::Write { .. } => "temporary-file",
         }
     }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::fetch_error::StorageError;
+use crate::memory;
 
 /// What must stay free on the file system, so that a download does not take the last of it from everybody else.
 const RESERVE: u64 = 64 << 20;
@@ -48,7 +49,7 @@ impl Sink for Memory {
         if (self.bytes.len() + bytes.len()) as u64 > self.limit {
             return Err(StorageError::TooLarge(self.limit));
         }
-        self.bytes.extend_from_slice(bytes);
+        memory::append(&mut self.bytes, bytes, "for it")?;
         self.progress.inc(bytes.len() as u64);
         Ok(())
     }

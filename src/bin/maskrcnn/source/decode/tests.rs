@@ -322,3 +322,19 @@ fn a_tiff_that_would_break_the_decoder_is_refused_by_its_tags() {
         "cannot decode the TIFF image: its colours are stored apart, in tiles, which is not read; convert it to PNG";
     assert_eq!(message(directory), expected);
 }
+
+/// What fuzzing found: see `fuzz/README.md`.
+#[test]
+fn findings_of_fuzzing_give_pixels_or_one_short_line() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/regressions/image");
+    let mut count = 0;
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if let Err(error) = read(&fs::read(&path).unwrap()) {
+            let message = format!("{error:#}");
+            assert!(message.len() < 1000 && !message.contains(char::is_control), "{}: {message}", path.display());
+        }
+        count += 1;
+    }
+    assert!(count > 0);
+}
