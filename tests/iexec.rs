@@ -2,8 +2,11 @@
 //! in the container.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+use std::{fs, process};
 
 use assert_cmd::Command;
 use predicates::prelude::*;
@@ -227,6 +230,30 @@ fn what_is_not_the_requesters_fault_leaves_no_word_to_the_worker() {
     let mut task = Task::new(0, 1, &[DOG]);
     task.variables.insert("IEXEC_OUT".into(), "/dev/null/out".into());
     task.command(&[]).assert().code(1).stderr(contains("/dev/null/out"));
+}
+
+#[test]
+fn a_task_that_is_ended_half_way_leaves_no_word_to_the_worker() {
+    // The second image never comes: the first is done, and the program waits.
+    let task = Task::new(0, 1, &[DOG]);
+    let pipe = task.folder.path().join("in/pipe");
+    assert!(process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let mut child = process::Command::new(env!("CARGO_BIN_EXE_maskrcnn"))
+        .env_clear()
+        .envs(&task.variables)
+        .args([task.folder.path().join("in").join(DOG.0), pipe])
+        .arg("--json-only")
+        .stdout(process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let since = Instant::now();
+    while !task.output("1.json").exists() {
+        assert!(since.elapsed() < Duration::from_secs(60), "the first image was not done");
+        sleep(Duration::from_millis(20));
+    }
+    assert!(process::Command::new("kill").arg(child.id().to_string()).status().unwrap().success());
+    assert_eq!(child.wait().unwrap().signal(), Some(15));
+    assert_eq!(task.listing(), ["1.json"]);
 }
 
 #[test]
