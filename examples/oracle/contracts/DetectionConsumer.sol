@@ -6,6 +6,7 @@ import {SSTORE2} from "solady/src/utils/SSTORE2.sol";
 
 /// @title What iExec calls when a task with a callback is done (ERC-1154)
 interface IOracleConsumer {
+    /// @notice Takes the result of a task
     /// @param taskId The task that is done
     /// @param data Its callback data
     function receiveResult(bytes32 taskId, bytes calldata data) external;
@@ -84,8 +85,8 @@ contract DetectionConsumer is IOracleConsumer {
 
     /// @inheritdoc IOracleConsumer
     /// @dev iExec gives this call 200,000 gas, ignores its failure and never repeats it: it must succeed for every valid
-    /// result. A new slot costs 22,100 gas, which is too much for 32 detections at two a slot, so that they are kept as
-    /// the code of a contract, at 200 gas a byte.
+    /// result. In storage 32 detections would fill 12 slots, at 22,100 gas each. As the code of a contract a byte of them
+    /// costs 200.
     function receiveResult(bytes32 taskId, bytes calldata data) external override {
         if (msg.sender != iexecProxy) revert NotIexec(msg.sender);
         if (_results[taskId].pointer != address(0)) revert AlreadyReceived(taskId);
@@ -143,11 +144,9 @@ contract DetectionConsumer is IOracleConsumer {
         if (result.pointer == address(0)) revert UnknownTask(taskId);
     }
 
-    /// @dev `abi.decode` would copy the list to memory, for which there is no gas. The compiler checks a number's range
-    /// where it is read, and reverts without data.
-    function _decode(
-        bytes calldata data
-    )
+    /// @dev The list stays in the call data: `abi.decode` would first copy it to memory. The compiler's code checks the
+    /// range of each number where it is read, and reverts without data.
+    function _decode(bytes calldata data)
         private
         pure
         returns (uint8 status, bytes32 imageSha256, bytes32 weightsSha256, Detection[] calldata found)
@@ -155,15 +154,11 @@ contract DetectionConsumer is IOracleConsumer {
         if (data.length < ENCODED_HEAD_SIZE) revert MalformedResult(data.length);
         uint256 offset;
         uint256 count;
-        (status, imageSha256, weightsSha256, offset, count) = abi.decode(
-            data[:ENCODED_HEAD_SIZE],
-            (uint8, bytes32, bytes32, uint256, uint256)
-        );
-        if (
-            offset != ENCODED_LIST_OFFSET ||
-            count > MAX_DETECTIONS ||
-            data.length != ENCODED_HEAD_SIZE + ENCODED_DETECTION_SIZE * count
-        ) revert MalformedResult(data.length);
+        (status, imageSha256, weightsSha256, offset, count) =
+            abi.decode(data[:ENCODED_HEAD_SIZE], (uint8, bytes32, bytes32, uint256, uint256));
+        bool wellFormed = offset == ENCODED_LIST_OFFSET && count <= MAX_DETECTIONS
+            && data.length == ENCODED_HEAD_SIZE + ENCODED_DETECTION_SIZE * count;
+        if (!wellFormed) revert MalformedResult(data.length);
         // The elements fill the rest of `data`, as was just checked.
         assembly ("memory-safe") {
             found.offset := add(data.offset, ENCODED_HEAD_SIZE)
@@ -172,22 +167,19 @@ contract DetectionConsumer is IOracleConsumer {
     }
 
     /// @dev The two digests, then each detection's fields in their order, big-endian.
-    function _pack(
-        bytes32 imageSha256,
-        bytes32 weightsSha256,
-        Detection[] calldata found
-    ) private pure returns (bytes memory packed) {
+    function _pack(bytes32 imageSha256, bytes32 weightsSha256, Detection[] calldata found)
+        private
+        pure
+        returns (bytes memory packed)
+    {
         packed = new bytes(DIGESTS_SIZE + PACKED_DETECTION_SIZE * found.length);
         // Memory is written in words, of which a detection fills the end: from the last to the first, each write
         // repairs what the one before it put into the bytes ahead of its detection.
         for (uint256 i = found.length; i > 0; --i) {
             Detection calldata detection = found[i - 1];
-            uint256 word = (uint256(detection.categoryId) << 80) |
-                (uint256(detection.scoreBps) << 64) |
-                (uint256(detection.x) << 48) |
-                (uint256(detection.y) << 32) |
-                (uint256(detection.width) << 16) |
-                uint256(detection.height);
+            uint256 word = (uint256(detection.categoryId) << 80) | (uint256(detection.scoreBps) << 64)
+                | (uint256(detection.x) << 48) | (uint256(detection.y) << 32) | (uint256(detection.width) << 16)
+                | uint256(detection.height);
             uint256 end = DIGESTS_SIZE + PACKED_DETECTION_SIZE * i;
             // A word that ends at byte `end` begins at `packed + 32 + end - 32`.
             assembly ("memory-safe") {
@@ -203,14 +195,13 @@ contract DetectionConsumer is IOracleConsumer {
     /// @dev The detection whose packed form begins at `start`.
     function _unpack(bytes memory packed, uint256 start) private pure returns (Detection memory) {
         uint256 word = uint256(LibBytes.load(packed, start)) >> 160;
-        return
-            Detection({
-                categoryId: uint16(word >> 80),
-                scoreBps: uint16(word >> 64),
-                x: uint16(word >> 48),
-                y: uint16(word >> 32),
-                width: uint16(word >> 16),
-                height: uint16(word)
-            });
+        return Detection({
+            categoryId: uint16(word >> 80),
+            scoreBps: uint16(word >> 64),
+            x: uint16(word >> 48),
+            y: uint16(word >> 32),
+            width: uint16(word >> 16),
+            height: uint16(word)
+        });
     }
 }
