@@ -25,7 +25,10 @@ forbid 'families are asked about only in family' '\bFamily::(Compact|Torchvision
 forbid 'render and report never see a tensor' '\b(tch|Tensor|nn|model|family)::' src/render src/report.rs
 forbid 'nothing above the pipeline crosses frames' 'to_original' src ':!src/model'
 forbid 'unsafe code stands only where tensors, files and slices share memory' '\bunsafe\b' \
-  src ':!src/nn/memory.rs' ':!src/checkpoint/bytes.rs'
+  src ':!src/nn/memory.rs' ':!src/checkpoint/bytes.rs' ':!src/bin/maskrcnn/environment.rs'
+forbid 'the environment is changed in one place' '\benv::(set_var|remove_var)\b' src ':!src/bin/maskrcnn/environment.rs'
+forbid 'elementary functions come from ops/elementary' '\.(exp|exp2|log2|log10|powf|sin|cos|tan|tanh)\(' \
+  src/model/*.rs src/nn src/ops ':!src/ops/elementary.rs'
 
 [ "$broken" = 0 ] && echo "invariants hold"
 exit "$broken"

@@ -123,6 +123,10 @@ pub enum Error {
         reason: String,
     },
 
+    /// This processor cannot compute the bits that all others compute.
+    #[error("reproducible bits need an x86-64 processor with AVX2 and FMA, and this one has not both")]
+    Processor,
+
     /// The image cannot be given to the network.
     #[error("cannot segment an image of {width}×{height} pixels: {reason}")]
     Image {
@@ -198,6 +202,7 @@ impl Error {
             Self::UnknownFamily { .. } => "unknown-family",
             Self::Metadata { .. } => "checkpoint-metadata",
             Self::Device { .. } => "device",
+            Self::Processor => "processor",
             Self::Image { .. } => "image-size",
             Self::UnknownClass { .. } => "unknown-class",
             Self::OutOfMemory { .. } => "out-of-memory",

@@ -19,6 +19,7 @@
 mod checkpoint;
 mod config;
 mod detection;
+mod determinism;
 mod device;
 mod error;
 mod family;
@@ -37,6 +38,7 @@ mod render;
 mod report;
 
 pub use detection::{Detection, Mask, Rle};
+pub use determinism::{DETERMINISTIC_ENVIRONMENT, check_determinism};
 pub use device::Device;
 pub use error::{Error, Result};
 pub use family::{Family, Precision, Weights};

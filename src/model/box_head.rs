@@ -1,12 +1,14 @@
 //! The box head: which class a proposal is, and where exactly.
 
-use tch::{Kind, Tensor};
+use rayon::prelude::*;
+use tch::Tensor;
 
 use crate::config::{BoxHeadConfig, FpnConfig};
 use crate::error::Result;
-use crate::nn::memory::HostTensor;
+use crate::nn::memory::{self, HostTensor};
 use crate::nn::{Linear, Parameters, TchResult};
 use crate::ops::RoiAlign;
+use crate::ops::elementary::softmax;
 
 /// Two fully connected layers and two linear predictors.
 ///
@@ -58,9 +60,12 @@ impl BoxHead {
     /// Probabilities and deltas of pooled features `[R, C, bins, bins]`, channels-last. `R` may be 0.
     pub fn forward(&self, pooled: &Tensor) -> TchResult<BoxPrediction> {
         let (logits, deltas) = self.logits(pooled)?;
-        Ok(BoxPrediction {
-            scores: HostTensor::new(&logits.f_softmax(-1, Kind::Float)?)?,
-            deltas: HostTensor::new(&deltas)?,
-        })
+        let (shape, logits) = (logits.size(), HostTensor::new(&logits)?);
+        let scores = memory::filled::<tch::TchError>(&shape, |scores| {
+            scores.copy_from_slice(logits.as_slice());
+            scores.par_chunks_exact_mut(shape[1] as usize).for_each(softmax);
+            Ok(())
+        })?;
+        Ok(BoxPrediction { scores: HostTensor::new(&scores)?, deltas: HostTensor::new(&deltas)? })
     }
 }

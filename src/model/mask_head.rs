@@ -1,12 +1,14 @@
 //! The mask head: which part of its box an object covers. "Mask R-CNN" section 3, <https://arxiv.org/abs/1703.06870>.
 
+use rayon::prelude::*;
 use tch::{Device, Tensor};
 
 use crate::config::{FpnConfig, MaskHeadConfig};
 use crate::error::Result;
-use crate::nn::memory::HostTensor;
+use crate::nn::memory::{self, HostTensor};
 use crate::nn::{Conv, ConvShape, Deconv, Parameters, TchResult};
 use crate::ops::RoiAlign;
+use crate::ops::elementary::sigmoid;
 
 /// A row of 3×3 convolutions, a deconvolution, and a 1×1 convolution to one mask a class.
 ///
@@ -65,6 +67,13 @@ impl MaskHead {
         let slots: Vec<i64> = slots.iter().map(|&slot| slot as i64).collect();
         let rows = Tensor::f_arange(slots.len() as i64, (tch::Kind::Int64, self.device))?;
         let slots = Tensor::f_from_slice(&slots)?.f_to_device(self.device)?;
-        HostTensor::new(&logits.f_index(&[Some(rows), Some(slots)])?.f_sigmoid()?) // [R, side, side]
+        let logits = logits.f_index(&[Some(rows), Some(slots)])?; // [R, side, side]
+        let (shape, logits) = (logits.size(), HostTensor::new(&logits)?);
+        let probabilities = memory::filled::<tch::TchError>(&shape, |probabilities| {
+            let pairs = probabilities.par_iter_mut().zip(logits.as_slice());
+            pairs.for_each(|(probability, &logit)| *probability = sigmoid(logit));
+            Ok(())
+        })?;
+        HostTensor::new(&probabilities)
     }
 }

@@ -6,6 +6,7 @@ use tch::Tensor;
 use crate::geometry::{BBox, Size};
 use crate::nn::TchResult;
 use crate::nn::memory::{self, HostTensor};
+use crate::ops::elementary::log2;
 use crate::ops::{FeatureMap, RoiAlign};
 
 /// Side of an RoI, in pixels, that is pooled from P4: ImageNet's usual training size. FPN paper, eq. 1.
@@ -48,7 +49,7 @@ impl Pooler {
             Ok(Level { data, size, channels: shape[1] as usize, scale: infer_scale(size, resized) })
         };
         let levels = pyramid.iter().map(level).collect::<TchResult<Vec<_>>>()?;
-        let stride = |level: Option<&Level>| level.map_or(0.0, |level| -level.scale.log2());
+        let stride = |level: Option<&Level>| level.map_or(0.0, |level| -log2(level.scale));
         Ok(Self { finest: stride(levels.first()), coarsest: stride(levels.last()), levels })
     }
 
@@ -80,13 +81,14 @@ fn level_of(roi: BBox, finest: f32, coarsest: f32) -> usize {
     // torchvision adds this so that an RoI of exactly the canonical side does not fall below its level.
     const EPSILON: f32 = 1e-6;
     let side = roi.area().sqrt();
-    let level = (CANONICAL_LEVEL + (side / CANONICAL_SCALE).log2() + EPSILON).floor();
+    let level = (CANONICAL_LEVEL + log2(side / CANONICAL_SCALE) + EPSILON).floor();
     (level.min(coarsest).max(finest) - finest) as usize
 }
 
 /// Feature cells a pixel: the ratio of the heights, rounded to a power of two. torchvision `ops/poolers.py`, `_infer_scale`.
 fn infer_scale(feature: Size, image: Size) -> f32 {
-    (feature.height as f32 / image.height as f32).log2().round_ties_even().exp2()
+    let exponent = log2(feature.height as f32 / image.height as f32).round_ties_even();
+    2f32.powi(exponent as i32)
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use crate::error::Result;
 use crate::geometry::{BBox, Size};
 use crate::nn::memory::HostTensor;
 use crate::nn::{Conv, ConvShape, Parameters, TchResult};
+use crate::ops::elementary::sigmoid;
 use crate::ops::{BoxCoder, batched_nms};
 
 /// One 3×3 convolution, then objectness and deltas for each anchor of a cell.
@@ -128,11 +129,6 @@ fn top_indices(values: &HostTensor, count: usize) -> TchResult<Vec<usize>> {
     let (_, indices) = values.as_tensor().f_flatten(0, -1)?.f_topk(count as i64, 0, true, true)?;
     let indices = Vec::<i64>::try_from(indices)?;
     Ok(indices.into_iter().map(|index| index as usize).collect())
-}
-
-/// From a logit to a probability.
-fn sigmoid(logit: f32) -> f32 {
-    1.0 / (1.0 + (-logit).exp())
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use tch::{Kind, Tensor};
 
-use super::{Parameters, TchResult, channels_last};
+use super::{Parameters, TchResult, channels_last, onednn};
 use crate::error::{Error, Result};
 
 /// What a convolution does apart from its values. Padding is always half the kernel, so that stride 1 keeps the size.
@@ -89,15 +89,7 @@ impl Conv {
     /// `[N, input, H, W]` to `[N, output, H', W']`; channels-last in, channels-last out.
     pub fn forward(&self, input: &Tensor) -> TchResult<Tensor> {
         let ConvShape { kernel, stride, groups, .. } = self.shape;
-        let padding = kernel / 2;
-        input.f_conv2d(
-            &self.weight,
-            Some(&self.bias),
-            [stride, stride],
-            [padding, padding],
-            [1, 1], // dilation
-            groups,
-        )
+        onednn::convolution(input, &self.weight, &self.bias, kernel / 2, stride, groups)
     }
 
     /// The convolution and a ReLU in place of its output.
@@ -124,7 +116,8 @@ fn fold(
 
 /// The 2×2, stride 2 transposed convolution that doubles the size of the mask features.
 ///
-/// Kernel and stride being equal, no two taps meet: every output pixel is one matrix product of its input pixel.
+/// Kernel and stride being equal, no two taps meet: every output pixel is one matrix product of its input pixel, and all of them
+/// are one 1×1 convolution.
 #[derive(Debug)]
 pub(crate) struct Deconv {
     weight: Tensor,
@@ -140,10 +133,10 @@ impl Deconv {
     pub fn new(parameters: &mut Parameters, name: &str, input: i64, output: i64) -> Result<Self> {
         let weight = parameters.take(&format!("{name}.weight"), &[input, output, 2, 2])?;
         let bias = parameters.take(&format!("{name}.bias"), &[output])?;
-        // [input, output, 2, 2] -> one row of the matrix for each (dy, dx, output): [4·output, input]
+        // [input, output, 2, 2] -> one row of the matrix for each (dy, dx, output): [4·output, input, 1, 1]
         let weight = weight
             .f_permute([2, 3, 1, 0])
-            .and_then(|w| w.f_reshape([4 * output, input]))
+            .and_then(|w| w.f_reshape([4 * output, input, 1, 1]))
             .and_then(|w| w.f_contiguous())
             .map_err(|e| Error::torch("laying out a deconvolution's weights", e))?;
         let bias = bias.f_repeat([4]).map_err(|e| Error::torch("laying out a deconvolution's bias", e))?;
@@ -155,9 +148,8 @@ impl Deconv {
         let size = input.size();
         let (n, height, width) = (size[0], size[2], size[3]);
         let output = self.bias.size()[0] / 4;
-        input
-            .f_permute([0, 2, 3, 1])? // [N, H, W, input]
-            .f_linear(&self.weight, Some(&self.bias))? // [N, H, W, 4·output]
+        onednn::convolution(input, &self.weight, &self.bias, 0, 1, 1)? // [N, 4·output, H, W]
+            .f_permute([0, 2, 3, 1])?
             .f_view([n, height, width, 2, 2, output])?
             .f_permute([0, 1, 3, 2, 4, 5])? // [N, H, 2, W, 2, output]
             .f_contiguous()?

@@ -2,7 +2,7 @@
 
 use tch::Tensor;
 
-use super::{Parameters, TchResult};
+use super::{Parameters, TchResult, onednn};
 use crate::error::{Error, Result};
 
 /// `[N, input]` to `[N, output]`.
@@ -50,6 +50,6 @@ impl Linear {
 
     /// `[N, input]` to `[N, output]`; `N` may be 0.
     pub fn forward(&self, input: &Tensor) -> TchResult<Tensor> {
-        input.f_linear(&self.weight, Some(&self.bias))
+        onednn::linear(input, &self.weight, &self.bias)
     }
 }

@@ -10,6 +10,7 @@ mod efficientnet_lite;
 mod fpn;
 mod linear;
 pub(crate) mod memory;
+mod onednn;
 mod resnet;
 
 pub(crate) use backbone::Backbone;

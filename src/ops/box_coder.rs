@@ -1,5 +1,6 @@
 //! Box regression deltas.
 
+use super::elementary::exp;
 use crate::geometry::BBox;
 
 /// Decodes deltas against the boxes that they were regressed from.
@@ -30,7 +31,7 @@ impl BoxCoder {
         let grown = |delta: f32, side: f32| {
             // torch's clamp keeps NaN, Rust's `min` would lose it.
             let delta = if delta > Self::MOST_LOG_GROWTH { Self::MOST_LOG_GROWTH } else { delta };
-            delta.exp() * side
+            exp(delta) * side
         };
         let (half_width, half_height) = (0.5 * grown(dw, width), 0.5 * grown(dh, height));
         BBox::new(centre_x - half_width, centre_y - half_height, centre_x + half_width, centre_y + half_height)

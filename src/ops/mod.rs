@@ -5,6 +5,7 @@
 
 pub(crate) mod bilinear;
 mod box_coder;
+pub(crate) mod elementary;
 mod nms;
 mod paste_mask;
 mod roi_align;

@@ -84,6 +84,10 @@ pub fn run_all(options: &Options) -> bool {
 ///
 /// What stands in the way of all images: the output directory, the weights, the device, the classes.
 pub fn run(options: &Options) -> Result<Outcome> {
+    if options.deterministic {
+        maskrcnn::check_determinism()
+            .context("cannot compute as every other machine does; --no-deterministic goes without")?;
+    }
     let output = OutputDir::prepare(&options.output)?;
     let results = plan(options, &output);
     output.protect(&options.sources, &results.concat())?;

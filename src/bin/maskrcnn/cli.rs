@@ -75,6 +75,14 @@ struct Args {
     #[arg(long, value_name = "N", value_parser = threads, allow_negative_numbers = true)]
     threads: Option<usize>,
 
+    /// Compute the same bits on every x86-64 processor with AVX2 and FMA, for any number of threads
+    #[arg(long, overrides_with = "no_deterministic")]
+    deterministic: bool,
+
+    /// Compute as fast as this processor can
+    #[arg(long, overrides_with = "deterministic")]
+    no_deterministic: bool,
+
     /// How much of the photo the masks hide, from 0 (nothing) to 1 (everything) [default: 0.4]
     #[arg(long, value_name = "FRACTION", value_parser = fraction, allow_negative_numbers = true, help_heading = "Drawing")]
     mask_opacity: Option<f32>,
@@ -155,6 +163,8 @@ pub struct Options {
     pub device: Device,
     /// Threads to use; none for libtorch's own choice.
     pub threads: Option<usize>,
+    /// Whether results must be the same on every processor.
+    pub deterministic: bool,
     /// What to report.
     pub segment: SegmentOptions,
     /// How to draw; none for no picture.
@@ -204,19 +214,29 @@ impl Options {
             let message = "--callback works in an iExec task only: it adds to the task's computed.json";
             return Err(Args::command().error(ErrorKind::ArgumentConflict, message));
         }
-        Self::resolve(args)
+        Self::resolve(args, false)
     }
 
     fn parse_in_task(words: impl IntoIterator<Item: Into<OsString> + Clone>) -> Result<Self, clap::Error> {
         let command = Args::command().mut_arg("images", |images| images.required(false));
         let args = Args::from_arg_matches(&command.try_get_matches_from(words)?)?;
-        Self::resolve(Args { public_only: true, ..args })
+        Self::resolve(Args { public_only: true, ..args }, true)
     }
 
-    fn resolve(args: Args) -> Result<Self, clap::Error> {
+    /// `reproducible`: whether results must be the same on every processor when the command line says nothing of it.
+    fn resolve(args: Args, reproducible: bool) -> Result<Self, clap::Error> {
         let sources: Vec<_> = args.images.iter().map(|name| Source::new(name)).collect();
         if sources.iter().filter(|source| **source == Source::Stdin).count() > 1 {
             let message = "`-` stands twice among the images; standard input can be read only once";
+            return Err(Args::command().error(ErrorKind::ArgumentConflict, message));
+        }
+        let deterministic = deterministic(&args, reproducible);
+        if deterministic && args.device != Device::Cpu {
+            let message = format!(
+                "--deterministic, which is the default in an iExec task, is for the processor; `{}` computes in its own \
+                 way: --no-deterministic goes with it",
+                args.device
+            );
             return Err(Args::command().error(ErrorKind::ArgumentConflict, message));
         }
         let default = Style::default();
@@ -243,6 +263,7 @@ impl Options {
             },
             device: args.device,
             threads: args.threads,
+            deterministic,
             segment: SegmentOptions {
                 score_threshold: args.threshold,
                 classes: args.classes,
@@ -257,6 +278,11 @@ impl Options {
             },
         })
     }
+}
+
+/// Whether results must be the same on every processor: as the command line says, or else `default`.
+fn deterministic(args: &Args, default: bool) -> bool {
+    args.deterministic || default && !args.no_deterministic
 }
 
 /// A number from 0 to 1. NaN is none.
@@ -435,6 +461,24 @@ mod tests {
         assert_eq!(style(&["--no-boxes"]), Style { boxes: false, ..Style::default() });
         assert_eq!(style(&["--no-captions"]), Style { captions: false, ..Style::default() });
         assert_eq!(style(&["--mask-opacity", "0.125"]), Style { mask_opacity: 0.125, ..Style::default() });
+    }
+
+    #[test]
+    fn of_deterministic_and_its_opposite_the_last_counts() {
+        let of = |args: &[&str], default| {
+            let args = ["maskrcnn", "a.png"].iter().chain(args).copied();
+            deterministic(&Args::try_parse_from(args).unwrap(), default)
+        };
+        assert_eq!((of(&[], false), of(&[], true)), (false, true));
+        for default in [false, true] {
+            assert!(of(&["--deterministic"], default));
+            assert!(!of(&["--no-deterministic"], default));
+            assert!(of(&["--no-deterministic", "--deterministic"], default));
+            assert!(!of(&["--deterministic", "--no-deterministic"], default));
+        }
+        assert!(!options(&["a.png"]).unwrap().deterministic);
+        let gpu = options(&["--deterministic", "--device", "cuda", "a.png"]);
+        assert_eq!(gpu.unwrap_err(), ErrorKind::ArgumentConflict);
     }
 
     #[test]

@@ -18,6 +18,7 @@ use anyhow::{Context, Result, bail};
 use crate::app;
 use crate::cli::{Options, Verbosity};
 use crate::code::{self, Code, OrCode};
+use crate::environment;
 use crate::output::OutputDir;
 use crate::signals;
 use crate::source::{DEFAULT_MAX_PIXELS, MAX_FILE_BYTES, Source};
@@ -164,10 +165,14 @@ pub fn run(task: &Task) -> bool {
 }
 
 fn attempt(task: &Task) -> Result<bool> {
+    let options = Options::in_task();
+    if options.as_ref().is_ok_and(|options| options.deterministic) {
+        environment::make_deterministic();
+    }
     signals::handle()?;
     let output = OutputDir::prepare(&task.output)?;
     remove_results(&task.output)?;
-    let results = match Options::in_task() {
+    let results = match options {
         Ok(options) => segment(task, options),
         Err(error) => {
             error.print().ok();

@@ -3,6 +3,7 @@
 mod app;
 mod cli;
 mod code;
+mod environment;
 mod iexec;
 mod memory;
 mod output;
@@ -20,8 +21,16 @@ fn main() -> ExitCode {
     let task = Task::from_environment().inspect_err(|error| code::print(error, false));
     let done = match task {
         Ok(Some(task)) => iexec::run(&task),
-        Ok(None) => app::run_all(&Options::from_command_line()),
+        Ok(None) => command_line(),
         Err(_) => false,
     };
     if done { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn command_line() -> bool {
+    let options = Options::from_command_line();
+    if options.deterministic {
+        environment::make_deterministic();
+    }
+    app::run_all(&options)
 }

@@ -83,8 +83,18 @@ mod tests {
 
     #[test]
     fn what_may_be_the_workers_own_trouble_is_not_the_requesters() {
-        for code in ["out-of-memory", "output-file", "connection", "timeout", "temporary-file", "internal", "libtorch"]
-        {
+        for code in [
+            "out-of-memory",
+            "output-file",
+            "connection",
+            "timeout",
+            "temporary-file",
+            "internal",
+            "libtorch",
+            "processor",
+            "look-up-failed",
+            "server-error",
+        ] {
             assert_eq!(requester(code), None, "{code}");
         }
     }
