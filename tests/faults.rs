@@ -369,6 +369,49 @@ fn an_image_for_which_there_is_no_memory_fails_alone() {
     assert_eq!((run.status.code(), listing(&folder.path().join("out")).len()), (Some(1), 2), "{text}");
 }
 
+/// Runs the program on an image of 100 megapixels or so within `kib` KiB of addresses.
+fn run_within(folder: &TempDir, kib: u32, args: &[&str]) -> Output {
+    let script = "ulimit -v \"$1\" && shift && exec \"$@\"";
+    let mut command = Command::new("sh");
+    command.args(["-c", script, "sh", &kib.to_string(), PROGRAM, "-v", "--threads", "1"]).args(args);
+    // Each thread's arena would take 64 MiB of addresses.
+    command.current_dir(folder).env("MALLOC_ARENA_MAX", "1").env("RAYON_NUM_THREADS", "1").output().unwrap()
+}
+
+#[test]
+fn a_progressive_jpeg_for_whose_coefficients_there_is_no_memory_fails_alone() {
+    let folder = folder();
+    let mut photo = fs::read(repository("tests/fixtures/images/jpeg-progressive.jpg")).unwrap();
+    let frame = photo.windows(2).position(|marker| marker == [0xff, 0xc2]).unwrap();
+    photo[frame + 5..frame + 9].copy_from_slice(&[10_000u16.to_be_bytes(), 9_999u16.to_be_bytes()].concat());
+    fs::write(folder.path().join("huge.jpg"), photo).unwrap();
+    // There is room for 300 MB of pixels twice, which a photo takes that is turned, but not for 600 MB of coefficients.
+    let run = run_within(&folder, 1_000_000, &["huge.jpg", "small.png"]);
+    let text = stderr(&run);
+    assert!(text.contains("error[out-of-memory]: huge.jpg: cannot decode the JPEG image: there is not"), "{text}");
+    assert_eq!((run.status.code(), listing(&folder.path().join("out")).len()), (Some(1), 2), "{text}");
+}
+
+#[test]
+fn a_picture_for_which_there_is_no_memory_is_an_error_and_no_abort() {
+    let folder = folder();
+    let noise = (0..30_000_000u32 * 3).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    image::RgbImage::from_raw(6000, 5000, noise).unwrap().save(folder.path().join("huge.bmp")).unwrap();
+    let mut refused = 0;
+    for kib in (600_000..1_200_000).step_by(50_000) {
+        let run = run_within(&folder, kib, &["huge.bmp"]);
+        let text = stderr(&run);
+        match run.status.code() {
+            Some(0) => {}
+            Some(1) => assert!(text.contains("error[out-of-memory]: "), "{kib}: {text}"),
+            _ => panic!("{kib}: {}: {text}", run.status),
+        }
+        refused += u32::from(text.contains("there is not enough memory for the picture; scale the image down first"));
+        println!("{kib}: {:?} {}", run.status.code(), text.lines().last().unwrap_or_default());
+    }
+    assert!(refused > 0);
+}
+
 /// What the program says of `http://images.invalid/a.png` where names are looked up in `sources`, as in
 /// `/etc/nsswitch.conf`, and in no network at all if `isolated`.
 fn look_up(sources: &str, isolated: bool) -> String {

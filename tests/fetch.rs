@@ -419,6 +419,9 @@ fn https_works_with_an_authority_of_ones_own_and_only_with_it() {
     succeeds(&["--ca-file", &file, &server.url("/a.png")]).report("a.json");
     let message = "its certificate is not valid: nobody whom this machine trusts has signed it; name the authority's";
     fails(&server.url("/a.png"), &[], message);
+    // The system's own, as OpenSSL's programs are told where they are.
+    let run = run_with(&[&server.url("/a.png")], &[("SSL_CERT_FILE", &file)]);
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
     let (_folder, other) = trusted(&Authority::new());
     fails(&server.url("/a.png"), &["--ca-file", &other], message);
     let missing = "cannot read the certificates in `missing.pem`: No such file or directory";

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use data_encoding::BASE64;
 use percent_encoding::percent_decode_str;
+use rustls::pki_types::CertificateDer;
 use rustls_native_certs::load_native_certs;
 use ureq::http::{Response, StatusCode, header};
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
@@ -72,8 +73,8 @@ impl Place {
 }
 
 impl Client {
-    /// A client that connects only to what `guard` lets pass, and trusts the system's roots, or Mozilla's where the
-    /// system has none, and those of the options.
+    /// A client that connects only to what `guard` lets pass, and trusts the system's roots, Mozilla's behind them, and
+    /// those of the options.
     pub fn new(options: &FetchOptions, guard: Guard) -> Result<Self, FetchError> {
         let provider = rustls::crypto::ring::default_provider();
         let tls = TlsConfig::builder()
@@ -251,14 +252,17 @@ impl fmt::Display for Place {
     }
 }
 
+/// `system`'s roots, and behind them Mozilla's that are not among them: images of systems have old ones, or none.
+fn with_built_in(system: Vec<CertificateDer<'static>>) -> Vec<Certificate<'static>> {
+    let missing: Vec<_> =
+        webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().filter(|root| !system.contains(root)).collect();
+    system.iter().chain(missing).map(|root| Certificate::from_der(root).to_owned()).collect()
+}
+
+/// Whom to trust: the system's roots, the built-in ones, and those that the options name.
 fn roots(options: &FetchOptions) -> Result<Vec<Certificate<'static>>, FetchError> {
     // Whatever cannot be read is left out, as other programs do; a server that needs it is then not trusted.
-    let mut roots: Vec<_> =
-        load_native_certs().certs.iter().map(|certificate| Certificate::from_der(certificate).to_owned()).collect();
-    if roots.is_empty() {
-        let built_in = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter();
-        roots.extend(built_in.map(|certificate| Certificate::from_der(certificate)));
-    }
+    let mut roots = with_built_in(load_native_certs().certs);
     if let Some(path) = &options.ca_file {
         let shown = path.display();
         let pem = fs::read(path)
@@ -351,6 +355,18 @@ mod tests {
         }
         let port = serve(vec!["HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok".to_owned()]);
         assert_eq!(get(&client, &format!("http://2130706433:{port}/")).as_deref(), Ok(&b"ok"[..]));
+    }
+
+    #[test]
+    fn the_roots_of_the_system_come_first_and_the_built_in_ones_behind_them_once_each() {
+        let built_in = webpki_root_certs::TLS_SERVER_ROOT_CERTS;
+        let own = CertificateDer::from(vec![1, 2, 3]);
+        let system = vec![own.clone(), built_in[1].clone()];
+        let roots: Vec<_> = with_built_in(system.clone()).iter().map(|root| root.der().to_vec()).collect();
+        assert_eq!(roots[..2], [own.to_vec(), built_in[1].to_vec()]);
+        assert_eq!(roots.len(), built_in.len() + 1);
+        assert!(built_in.iter().all(|root| roots.iter().filter(|other| other[..] == root[..]).count() == 1));
+        assert_eq!(with_built_in(Vec::new()).len(), built_in.len());
     }
 
     #[test]
