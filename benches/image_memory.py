@@ -3,6 +3,7 @@
 Run by hand, after `make build` and `tests/reference/venv.sh`: `.venv/bin/python benches/image_memory.py`. Makes the images
 in a temporary directory (3 GB are free there, then) and prints a table: megabytes and seconds of the whole process with the
 embedded network, without and with the picture drawn. Images are a photo, enlarged; `noise` is what no format can compress.
+A second table is of several images in one command, where the next is decoded while one is segmented and drawn.
 """
 
 import os
@@ -71,22 +72,49 @@ IMAGES = {
 }
 
 
+# What one command is given, by the names above.
+SEVERAL = [
+    ["jpeg.jpg"] * 2,
+    ["jpeg.jpg"] * 5,
+    ["png-noise.png"] * 2,
+    ["jpeg-cmyk-progressive.jpg"] * 2,
+    ["tiff-rgba-16.tif"] * 2,
+    ["jpeg.jpg", "tiff-rgba-16.tif"],
+]
+
+
+def make(folder, name):
+    """Writes the image in a process of its own: a child's peak counts what its parent held when it was started."""
+    path = Path(folder) / name
+    if not path.exists():
+        maker = Process(target=IMAGES[name], args=(path,))
+        maker.start()
+        maker.join()
+    return path
+
+
+def measure(folder, paths):
+    """A row: without and with the picture drawn."""
+    (json, json_time), (drawn, drawn_time) = (
+        peak(*options, "-o", Path(folder) / "out", *paths) for options in (["--json-only"], [])
+    )
+    return f"{json:10.0f} {json_time:6.1f} {drawn:10.0f} {drawn_time:6.1f}"
+
+
 def main():
     Image.MAX_IMAGE_PIXELS = None
-    print(f"{'image':28} {'MB on disk':>10} {'MB, JSON':>10} {'s':>6} {'MB, drawn':>10} {'s':>6}")
+    columns = f"{'MB, JSON':>10} {'s':>6} {'MB, drawn':>10} {'s':>6}"
     with tempfile.TemporaryDirectory() as folder:
-        for name, write in IMAGES.items():
-            path = Path(folder) / name
-            # In a process of its own: a child's peak counts what its parent held when it was started.
-            maker = Process(target=write, args=(path,))
-            maker.start()
-            maker.join()
-            size = path.stat().st_size / 1e6
-            (json, json_time), (drawn, drawn_time) = (
-                peak(*options, "-o", Path(folder) / "out", path) for options in (["--json-only"], [])
-            )
-            print(f"{name:28} {size:10.1f} {json:10.0f} {json_time:6.1f} {drawn:10.0f} {drawn_time:6.1f}", flush=True)
-            path.unlink()
+        print(f"{'image':28} {'MB on disk':>10} {columns}")
+        for name in IMAGES:
+            path = make(folder, name)
+            print(f"{name:28} {path.stat().st_size / 1e6:10.1f} {measure(folder, [path])}", flush=True)
+            if not any(name in names for names in SEVERAL):
+                path.unlink()
+        print(f"\n{'images of one command':50} {columns}")
+        for names in SEVERAL:
+            shown = " ".join(f"{names.count(name)}x {name}" for name in dict.fromkeys(names))
+            print(f"{shown:50} {measure(folder, [make(folder, name) for name in names])}", flush=True)
 
 
 if __name__ == "__main__":

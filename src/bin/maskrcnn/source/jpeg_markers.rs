@@ -22,7 +22,7 @@ pub fn check(bytes: &[u8]) -> Result<u64> {
     const SCAN: u8 = 0xda;
     const RESTART: std::ops::RangeInclusive<u8> = 0xd0..=0xd7;
     let mut at = 0;
-    let mut frame = Frame::default();
+    let mut frame = None;
     let mut is_sequential = false;
     let mut coefficient_bytes = 0;
     // In coded data a 0xff is followed by 0; between segments, fill bytes of 0xff are allowed.
@@ -37,10 +37,11 @@ pub fn check(bytes: &[u8]) -> Result<u64> {
         }
         let Some(length) = bytes.get(at..at + 2) else { break };
         let Some(segment) = bytes.get(at..at + usize::from(u16::from_be_bytes([length[0], length[1]]))) else { break };
-        if SEQUENTIAL.contains(&marker) || marker == PROGRESSIVE {
-            frame = Frame::read(segment).unwrap_or_default();
+        // Of a second frame header the decoder believes nothing.
+        if frame.is_none() && (SEQUENTIAL.contains(&marker) || marker == PROGRESSIVE) {
+            frame = Frame::read(segment);
             is_sequential = marker != PROGRESSIVE;
-        } else if marker == SCAN {
+        } else if let (SCAN, Some(frame)) = (marker, &frame) {
             let is_partial = segment.get(2).is_some_and(|&in_scan| usize::from(in_scan) < frame.sampling.len());
             if is_sequential && is_partial && frame.is_subsampled() {
                 bail!(
@@ -57,7 +58,6 @@ pub fn check(bytes: &[u8]) -> Result<u64> {
 }
 
 /// What a frame header says.
-#[derive(Default)]
 struct Frame {
     height: u16,
     width: u16,
@@ -66,13 +66,16 @@ struct Frame {
 }
 
 impl Frame {
+    /// Of more the decoder makes nothing.
+    const MAX_COMPONENTS: usize = 4;
+
     fn read(segment: &[u8]) -> Option<Self> {
         const HEIGHT: usize = 3;
         const WIDTH: usize = 5;
         const COMPONENTS: usize = 7;
         let short = |at: usize| Some(u16::from_be_bytes([*segment.get(at)?, *segment.get(at + 1)?]));
         let (&count, components) = segment.get(COMPONENTS..)?.split_first()?;
-        let components = components.chunks_exact(3).take(count.into());
+        let components = components.chunks_exact(3).take(usize::from(count).min(Self::MAX_COMPONENTS));
         let sampling = components.map(|component| [component[1] >> 4, component[1] & 0xf]).collect();
         Some(Self { height: short(HEIGHT)?, width: short(WIDTH)?, sampling })
     }
@@ -134,12 +137,18 @@ mod tests {
         // 46×29 pixels in units of 16×16: 3 across, 2 down, of 6 blocks; in units of 8×8: 6 across, 4 down, of 3.
         assert_eq!(check(&fixture("jpeg-420.jpg")).unwrap(), 0);
         assert_eq!(check(&fixture("jpeg-progressive.jpg")).unwrap(), 3 * 2 * 6 * 64 * 2);
+        // What a second header announces is not believed.
+        let photo = fixture("jpeg-progressive.jpg");
+        let second = b"\xff\xc2\0\x11\x08\xff\xff\xff\xff\x03\x01\x22\0\x02\x11\x01\x03\x11\x01";
+        let twice = [&photo[..photo.len() - 2], second, b"\xff\xda\0\x03\x03\xff\xd9"].concat();
+        assert_eq!(check(&twice).unwrap(), 3 * 2 * 6 * 64 * 2);
         // The largest side and factors, and none: nothing overflows.
         for sampling in [0x44, 0xff, 0] {
             let mut frame = vec![0xff, 0xd8, 0xff, 0xc2, 0, 20, 8, 0xff, 0xff, 0xff, 0xff, 4];
             frame.extend([1, sampling, 0].repeat(4));
             frame.extend(b"\xff\xda\0\x03\x04\xff\xd9");
-            check(&frame).unwrap();
+            let most = 2 * 4 * (u64::from(u16::MAX) + 120).pow(2);
+            assert!(check(&frame).unwrap() <= most);
         }
     }
 }
