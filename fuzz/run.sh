@@ -17,6 +17,7 @@ case $target in
     ;;
   image) cp $fixtures/images/* "$seeds" ;;
   unixfs) find $fixtures/ipfs/blocks -size -4k -exec cp {} "$seeds" \; ;;
+  iexec) cp fuzz/seeds/iexec/* "$seeds" ;;
   address)
     cp fuzz/seeds/address/* "$seeds"
     while read -r root _; do printf 'ipfs://%s/a/b.jpg' "$root" > "$seeds/$root"; done < $fixtures/ipfs/roots.txt

@@ -20,6 +20,7 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
+use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
 use self::bytes::Bytes;
@@ -92,7 +93,7 @@ impl Checkpoint {
 
     /// The SHA-256 of the whole file, in lower-case hexadecimal digits. Reads all of it.
     pub fn sha256(&self) -> String {
-        Sha256::digest(&**self.bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+        HEXLOWER.encode(&Sha256::digest(&**self.bytes))
     }
 }
 

@@ -126,7 +126,7 @@ pub fn run(options: &Options) -> Result<Outcome> {
 }
 
 /// The result files of each source: the picture first, unless there is none, and the JSON last.
-fn plan(options: &Options, output: &OutputDir) -> Vec<Vec<PathBuf>> {
+pub fn plan(options: &Options, output: &OutputDir) -> Vec<Vec<PathBuf>> {
     let extensions: &[&str] = if options.style.is_some() { &["png", "json"] } else { &["json"] };
     let files = |stem: String| extensions.iter().map(|extension| output.path(&stem, extension)).collect();
     let stems = match &options.numbers {

@@ -217,7 +217,8 @@ impl Options {
         Self::resolve(args, false)
     }
 
-    fn parse_in_task(words: impl IntoIterator<Item: Into<OsString> + Clone>) -> Result<Self, clap::Error> {
+    /// The same from `words`, the first of which is the program's name.
+    pub fn parse_in_task(words: impl IntoIterator<Item: Into<OsString> + Clone>) -> Result<Self, clap::Error> {
         let command = Args::command().mut_arg("images", |images| images.required(false));
         let args = Args::from_arg_matches(&command.try_get_matches_from(words)?)?;
         Self::resolve(Args { public_only: true, ..args }, true)

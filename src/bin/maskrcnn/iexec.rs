@@ -222,5 +222,30 @@ fn remove_results(folder: &Path) -> Result<()> {
     Ok(())
 }
 
+/// The plan of a task, for the fuzz target, which must not do it.
+#[cfg(fuzzing)]
+pub mod fuzzing {
+    use super::*;
+
+    /// What a task is about to do.
+    pub struct Plan {
+        /// The files that the worker gives.
+        pub given: Vec<PathBuf>,
+        /// What the arguments say, within what a task may.
+        pub options: Options,
+        /// The files of the images.
+        pub results: Vec<PathBuf>,
+    }
+
+    /// The plan for these variables and words; none when there is an error in them.
+    pub fn plan(variable: Variable, words: impl IntoIterator<Item = OsString>) -> Option<Plan> {
+        let task = Task::from_variables(variable).ok()??;
+        let mut options = Options::parse_in_task(words).ok()?;
+        task.apply(&mut options).ok()?;
+        let results = app::plan(&options, &OutputDir::unchecked(&task.output)).concat();
+        Some(Plan { given: task.inputs.into_iter().chain(task.dataset).collect(), options, results })
+    }
+}
+
 #[cfg(test)]
 mod tests;

@@ -21,6 +21,7 @@ use std::io::{self, IsTerminal, Read};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
+use data_encoding::HEXLOWER;
 use image::RgbImage;
 use sha2::{Digest, Sha256};
 
@@ -98,7 +99,7 @@ impl Source {
     pub fn load(&self, fetcher: &Fetcher, max_pixels: u64) -> Result<Photo> {
         let Fetched { content: bytes, notes } = self.read(fetcher).or_code(Code::ImageFile)?;
         let known = image::guess_format(&bytes).is_ok_and(|format| format.reading_enabled());
-        let sha256 = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        let sha256 = HEXLOWER.encode(&Sha256::digest(&bytes));
         let pixels =
             decode::decode(bytes, max_pixels).or_code(if known { Code::BadImage } else { Code::NotAnImage })?;
         Ok(Photo { sha256, pixels, notes })

@@ -100,3 +100,22 @@ fn a_task_of_a_bag_does_one_image_and_a_task_alone_does_all() {
         assert_eq!(own(bag, index, images), expected, "task {index} of {bag}, {images} images");
     }
 }
+
+/// The seeds of fuzzing and what it found: the first lines are the values of variables.
+#[test]
+fn no_names_that_fuzzing_starts_from_or_came_to_lead_out_of_the_input_folder() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files: Vec<_> = fs::read_dir(root.join("fuzz/seeds/iexec")).unwrap().collect();
+    assert!(files.len() >= 4);
+    // None so far.
+    files.extend(fs::read_dir(root.join("tests/fixtures/regressions/iexec")).into_iter().flatten());
+    for file in files {
+        let bytes = fs::read(file.unwrap().path()).unwrap();
+        let text = String::from_utf8_lossy(&bytes);
+        let names = ["IEXEC_INPUT_FILES_NUMBER", "IEXEC_INPUT_FILE_NAME_1", "IEXEC_INPUT_FILE_NAME_2"];
+        let changes: Vec<_> = names.into_iter().zip(text.lines()).collect();
+        for input in task(&changes).ok().flatten().into_iter().flat_map(|task| task.inputs) {
+            assert_eq!(input.parent(), Some(Path::new("/iexec_in")), "{}", input.display());
+        }
+    }
+}

@@ -152,6 +152,21 @@ mod tests {
     }
 
     #[test]
+    fn the_blocks_that_fuzzing_starts_from_and_came_to_are_read_or_refused() {
+        let fixtures = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+        let mut files: Vec<_> = std::fs::read_dir(fixtures.join("ipfs/blocks")).unwrap().collect();
+        assert!(files.len() > 20);
+        // None so far.
+        files.extend(std::fs::read_dir(fixtures.join("regressions/unixfs")).into_iter().flatten());
+        for file in files {
+            let bytes = std::fs::read(file.unwrap().path()).unwrap();
+            if let Some(node) = Node::parse(&bytes) {
+                assert!(node.data.len() < bytes.len() && node.links.len() < bytes.len());
+            }
+        }
+    }
+
+    #[test]
     fn no_bytes_make_it_panic_or_believe_a_length() {
         for length in 0..HELLO.len() {
             assert!(Node::parse(&HELLO[..length]).is_none(), "{length}");
