@@ -12,6 +12,7 @@ mod memory;
 mod program {
     pub mod decode;
     mod jpeg_markers;
+    mod png_chunks;
     mod tiff_tags;
     mod webp_chunks;
 }

@@ -146,7 +146,10 @@ fn load_photos(sources: Vec<Source>, fetcher: Arc<Fetcher>, max_pixels: u64) -> 
         for source in sources {
             // A decoder that panics fails its image and no other.
             let loaded = catch_unwind(AssertUnwindSafe(|| Timed::of(|| source.load(&fetcher, max_pixels))));
-            let broken = |_| Err(anyhow!("the decoder broke down over it; convert it to PNG, and please report it"));
+            let broken = |_| {
+                let error = anyhow!("the decoder broke down over it; convert it to PNG, and please report it");
+                Err(error).or_code(Code::BadImage)
+            };
             if sender.send(loaded.unwrap_or_else(broken)).is_err() {
                 break;
             }

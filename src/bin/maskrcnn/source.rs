@@ -9,6 +9,7 @@ mod http;
 mod ipfs;
 mod jpeg_markers;
 mod lookup;
+mod png_chunks;
 mod sink;
 mod tiff_tags;
 mod unixfs;

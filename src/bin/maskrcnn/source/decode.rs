@@ -10,7 +10,7 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use image::metadata::Orientation;
 use image::{ColorType, DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, RgbImage};
 
-use super::{jpeg_markers, tiff_tags, webp_chunks};
+use super::{jpeg_markers, png_chunks, tiff_tags, webp_chunks};
 use crate::memory::{self, OutOfMemory};
 
 /// Largest image that is decoded unless the user says otherwise, in pixels; empirical: more than full-frame cameras make
@@ -53,6 +53,9 @@ pub fn decode(bytes: Vec<u8>, max_pixels: u64) -> Result<RgbImage> {
 
 fn decode_as(format: ImageFormat, mut bytes: Vec<u8>, max_pixels: u64) -> Result<RgbImage> {
     let tags = if format == ImageFormat::Tiff { tiff_tags::read(&mut bytes)? } else { tiff_tags::Tags::default() };
+    if format == ImageFormat::Png {
+        png_chunks::check(&bytes)?;
+    }
     let coefficients = if format == ImageFormat::Jpeg { jpeg_markers::check(&bytes)? } else { 0 };
     let encoded_bytes = bytes.len() as u64;
     let exif_is_whole = format != ImageFormat::WebP || webp_chunks::exif_is_whole(&bytes);
