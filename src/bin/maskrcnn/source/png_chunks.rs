@@ -26,7 +26,7 @@ pub fn check(bytes: &[u8]) -> Result<()> {
         let length = u32::from_be_bytes([header[0], header[1], header[2], header[3]]) as usize;
         match &header[4..] {
             b"PLTE" if is_indexed => ensure!(
-                length > 0 && length % COLOR == 0 && length <= MAX_COLORS * COLOR,
+                length > 0 && length.is_multiple_of(COLOR) && length <= MAX_COLORS * COLOR,
                 "its palette is damaged: expected 1 to {MAX_COLORS} colours of {COLOR} bytes, found {length} bytes"
             ),
             b"IDAT" => break,
