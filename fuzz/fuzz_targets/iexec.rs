@@ -4,25 +4,18 @@
 #![no_main]
 
 /// The program, all of it: a task is where everything comes together.
-macro_rules! program {
-    ($($module:ident $path:literal),* $(,)?) => {
-        $(
-            #[allow(dead_code)]
-            #[path = $path]
-            mod $module;
-        )*
-    };
-}
-program! {
-    app "../../src/bin/maskrcnn/app.rs",
-    cli "../../src/bin/maskrcnn/cli.rs",
-    code "../../src/bin/maskrcnn/code.rs",
-    iexec "../../src/bin/maskrcnn/iexec.rs",
-    memory "../../src/bin/maskrcnn/memory.rs",
-    output "../../src/bin/maskrcnn/output.rs",
-    signals "../../src/bin/maskrcnn/signals.rs",
-    source "../../src/bin/maskrcnn/source.rs",
-    temporary "../../src/bin/maskrcnn/temporary.rs",
+#[allow(dead_code)]
+#[path = "../../src/bin/maskrcnn"]
+mod program {
+    pub mod app;
+    pub mod cli;
+    pub mod code;
+    pub mod iexec;
+    pub mod memory;
+    pub mod output;
+    pub mod signals;
+    pub mod source;
+    pub mod temporary;
 }
 
 use std::collections::HashSet;
@@ -31,6 +24,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path};
 
 use libfuzzer_sys::fuzz_target;
+// The modules call each other as they do in the program, where they are at the root.
+use program::{app, cli, code, iexec, memory, output, signals, source, temporary};
 
 /// The variables that the first lines of the input are the values of; the other lines are the arguments.
 const VARIABLES: [&str; 6] = [
