@@ -1,6 +1,6 @@
 # The words of the README. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test golden lint bench fixtures
+.PHONY: help setup build demo test test-container golden lint bench fixtures
 
 # One profile for everything, so that torch-sys (minutes) is built once.
 CARGO ?= cargo
@@ -11,7 +11,7 @@ endif
 PHOTO ?= examples/photos/dog2.jpg
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## put libtorch into ./.libtorch (nothing to do when it is there, or when LIBTORCH is set)
 	@scripts/libtorch.sh
@@ -24,6 +24,9 @@ demo: build ## segment a photo: make demo PHOTO=your.jpg
 
 test: setup ## run every test
 	$(CARGO) test --release --locked
+
+test-container: setup ## build the container image and run tasks in it as an iExec worker does (needs root, installs Debian packages)
+	@scripts/test-container.sh
 
 golden: setup ## make the golden images again, then look at `git diff`
 	REGENERATE=1 $(CARGO) test --release --locked --test golden

@@ -1,0 +1,78 @@
+# The image that an iExec worker runs once per task: the program, the libraries it is linked to, certificates, nothing else.
+#
+#   docker build -t maskrcnn-dapp .
+#   docker build -t maskrcnn-dapp --build-arg WEIGHTS=weights/mine.pth .
+#
+# Needs no BuildKit. The layers are ordered by how often they change: libtorch, the crates, the program.
+
+# Both of one Debian release: the program is compiled in the second, its system libraries are those of the first.
+ARG DEBIAN_IMAGE=debian:bookworm-slim
+ARG RUST_IMAGE=rust:1.95-slim-bookworm
+
+FROM --platform=linux/amd64 ${DEBIAN_IMAGE} AS libtorch
+RUN apt-get update \
+ && apt-get install --yes --no-install-recommends binutils ca-certificates gcc libc6-dev python3-pip
+WORKDIR /build
+COPY scripts/libtorch.sh scripts/
+RUN scripts/libtorch.sh && strip --strip-all .libtorch/lib/*.so*
+
+FROM --platform=linux/amd64 ${RUST_IMAGE} AS build
+# g++ for torch-sys.
+RUN apt-get update && apt-get install --yes --no-install-recommends g++
+WORKDIR /build
+COPY --from=libtorch /build/.libtorch .libtorch
+# The crates alone, with an empty program: they are compiled again only when their list changes.
+COPY Cargo.toml Cargo.lock build.rs ./
+COPY .cargo .cargo
+RUN mkdir --parents src/bin/maskrcnn \
+ && echo '//! Empty.' >src/lib.rs \
+ && printf '//! Empty.\nfn main() {}\n' >src/bin/maskrcnn/main.rs \
+ && cargo build --release --locked --lib --bins \
+ && rm -r src
+COPY src src
+COPY weights/compact.safetensors weights/
+# Cargo tells by their times that these are other sources than the empty ones.
+RUN touch src/lib.rs src/bin/maskrcnn/main.rs \
+ && cargo build --release --locked --bin maskrcnn \
+ && strip --strip-all target/release/maskrcnn
+
+# What goes into the image, under the paths it has there.
+FROM --platform=linux/amd64 ${DEBIAN_IMAGE} AS files
+RUN apt-get update && apt-get install --yes --no-install-recommends ca-certificates
+COPY --from=libtorch /build/.libtorch/lib /program/usr/local/lib
+COPY --from=build /build/target/release/maskrcnn /program/usr/local/bin/
+# The loader and the libraries that it finds for the program in this Debian; none may be missing.
+RUN ldd /program/usr/local/bin/maskrcnn >/libraries \
+ && ! grep 'not found' /libraries \
+ && grep -oE '[[:space:]]/(usr/)?lib[^ ]+' /libraries | xargs -I{} install -D --mode=755 {} /system{} \
+# What glibc needs to look up hosts.
+ && install -D /dev/null /system/etc/nsswitch.conf \
+ && echo 'hosts: files dns' >/system/etc/nsswitch.conf \
+# Mozilla's certificates as Debian packages them, without what the building machine may trust besides.
+ && mkdir --parents /system/etc/ssl/certs \
+ && cat /usr/share/ca-certificates/mozilla/*.crt >/system/etc/ssl/certs/ca-certificates.crt \
+ && install --directory --mode=1777 /system/tmp
+# A checkpoint of the build context to use instead of the embedded one. The program finds it beside itself.
+ARG WEIGHTS
+COPY LICENSE ${WEIGHTS:-LICENSE} /weights/
+RUN mkdir --parents /baked/usr/local/bin \
+ && if [ -n "${WEIGHTS}" ]; then install --mode=644 "/weights/$(basename "${WEIGHTS}")" /baked/usr/local/bin/weights; fi
+
+FROM scratch
+COPY --from=files /system /
+COPY --from=files /program/usr/local/lib /usr/local/lib
+COPY --from=files /baked /
+COPY --from=files /program/usr/local/bin /usr/local/bin
+
+ARG VERSION=0.1.0
+ARG REVISION
+LABEL org.opencontainers.image.title="maskrcnn-dapp" \
+      org.opencontainers.image.description="Mask R-CNN as an iExec task: an image in, the image with masks drawn on it and the detections out" \
+      org.opencontainers.image.licenses="MIT" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
+
+# Input files are named without their folder; a worker mounts them here.
+WORKDIR /iexec_in
+# No USER: the folders that a worker mounts belong to root.
+ENTRYPOINT ["/usr/local/bin/maskrcnn"]

@@ -1,0 +1,141 @@
+#!/usr/bin/env bash
+# Builds the container image with the project's Dockerfile and runs the tests of tests/container in it, as iExec's worker
+# would run it. Needs root, on Debian or a relative, and leaves running what was running.
+#
+# The engine is one of its own, with its data in target/container and without rules in the machine's firewall; or that of
+# DOCKER_HOST, when that is set. The images that the Dockerfile starts from are made here when the engine has none, so
+# no image registry is asked for anything: Debian by debootstrap, Rust from the toolchain of this machine. Both get this
+# machine's configuration for package registries.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+folder=$PWD/target/container
+image=maskrcnn-dapp:test
+say() { printf 'test-container: %s\n' "$*" >&2; }
+fail() { say "$*"; exit 1; }
+
+[ "$(uname -s)-$(uname -m)" = Linux-x86_64 ] || fail "the image is for Linux on x86-64, this is $(uname -s) on $(uname -m)"
+[ "$(id -u)" = 0 ] || fail "starting a container engine and making images from scratch needs root; run it as root"
+
+# Debian's packages for the programs that are missing.
+export PATH=$PATH:/usr/sbin
+packages=()
+need() { command -v "$1" >/dev/null || packages+=("$2"); }
+[ -n "${DOCKER_HOST:-}" ] || need dockerd docker.io
+need debootstrap debootstrap
+need node nodejs
+need npm npm
+if [ ${#packages[@]} -gt 0 ]; then
+  say "installing ${packages[*]}"
+  command -v apt-get >/dev/null || fail "cannot install ${packages[*]}: this machine has no apt-get"
+  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends "${packages[@]}"; } \
+    >/dev/null || fail "cannot install ${packages[*]}"
+fi
+
+mkdir -p "$folder"
+engine= run= staging=
+stop() {
+  docker network rm maskrcnn-worker >/dev/null 2>&1 || true
+  if [ -n "$engine" ]; then
+    kill "$engine" && wait "$engine" || true
+    umount "$run/exec/netns/default" 2>/dev/null || true
+  fi
+  rm -rf ${run:+"$run"} ${staging:+"$staging"}
+}
+trap stop EXIT
+trap 'exit 130' INT TERM
+
+if [ -z "${DOCKER_HOST:-}" ]; then
+  say "starting dockerd"
+  run=$(mktemp -d /run/maskrcnn-container.XXXXXX)
+  export DOCKER_HOST=unix://$run/docker.sock
+  # The client that came with the daemon: another may be too new for it.
+  mkdir "$run/bin"
+  ln -s /usr/bin/docker "$run/bin/docker"
+  PATH=$run/bin:$PATH
+  # The tests have a network of their own, builds have the machine's.
+  dockerd --host "$DOCKER_HOST" --data-root "$folder/docker" --exec-root "$run/exec" --pidfile "$run/docker.pid" \
+    --bridge none --iptables=false --ip6tables=false --ip-forward=false --ip-masq=false >"$folder/dockerd.log" 2>&1 &
+  engine=$!
+  for _ in $(seq 300); do
+    docker info >/dev/null 2>&1 && break
+    kill -0 "$engine" 2>/dev/null ||
+      { engine=; fail "dockerd ended early; see $folder/dockerd.log: $(tail -n 1 "$folder/dockerd.log")"; }
+    sleep 0.1
+  done
+fi
+docker info >/dev/null 2>&1 || fail "the container engine of $DOCKER_HOST does not answer${engine:+; see $folder/dockerd.log}"
+
+# The default of a build argument in the Dockerfile.
+argument() { sed -n "s/^ARG $1=//p" Dockerfile; }
+debian=$(argument DEBIAN_IMAGE)
+rust=$(argument RUST_IMAGE)
+release=${debian#*:}
+release=${release%-slim}
+
+if ! docker image inspect "$debian" >/dev/null 2>&1; then
+  say "making $debian"
+  staging=$(mktemp -d "$folder/debian.XXXXXX")
+  chmod 755 "$staging" # it becomes the image's root
+  debootstrap --variant=minbase "$release" "$staging" >"$folder/debootstrap.log" 2>&1 ||
+    fail "debootstrap failed; see $folder/debootstrap.log: $(tail -n 1 "$folder/debootstrap.log")"
+  rm -rf "$staging"/var/cache/apt/*.bin "$staging"/var/cache/apt/archives/*.deb "$staging"/var/lib/apt/lists/* "$staging/etc/resolv.conf"
+  # Mirrors, proxies and authorities of this machine; ca-certificates takes up the latter when it is installed.
+  apt-config dump | grep '^Acquire::' >"$staging/etc/apt/apt.conf.d/90machine" || true
+  if [ "$(. /etc/os-release && echo "${VERSION_CODENAME:-}")" = "$release" ]; then
+    rm "$staging/etc/apt/sources.list"
+    cp -a /etc/apt/sources.list /etc/apt/sources.list.d "$staging/etc/apt/" 2>/dev/null || true
+    cp -an /etc/apt/auth.conf.d /etc/apt/keyrings /etc/apt/trusted.gpg.d "$staging/etc/apt/" 2>/dev/null || true
+  fi
+  mkdir -p "$staging/usr/local/share"
+  cp -rL /usr/local/share/ca-certificates "$staging/usr/local/share/" 2>/dev/null || true
+  for configuration in /etc/pip.conf "$HOME/.pip/pip.conf" "${XDG_CONFIG_HOME:-$HOME/.config}/pip/pip.conf"; do
+    [ ! -f "$configuration" ] || cat "$configuration" >>"$staging/etc/pip.conf"
+  done
+  tar -c -C "$staging" . | docker import --change 'CMD ["bash"]' - "$debian" >/dev/null
+  rm -rf "$staging"
+fi
+
+if ! docker image inspect "$rust" >/dev/null 2>&1; then
+  say "making $rust"
+  version=${rust#*:}
+  version=${version%%-*}
+  toolchain=$(rustc --print sysroot)
+  case $("$toolchain/bin/rustc" --version) in
+    "rustc $version"*) ;;
+    *) fail "the Dockerfile asks for Rust $version, this machine has $("$toolchain/bin/rustc" --version)" ;;
+  esac
+  staging=$(mktemp -d "$folder/rust.XXXXXX")
+  mkdir "$staging/cargo"
+  for configuration in config.toml config; do
+    [ ! -f "${CARGO_HOME:-$HOME/.cargo}/$configuration" ] || cp "${CARGO_HOME:-$HOME/.cargo}/$configuration" "$staging/cargo/"
+  done
+  cat >"$staging/Dockerfile" <<DOCKERFILE
+FROM $debian
+ENV CARGO_HOME=/usr/local/cargo
+RUN apt-get update && apt-get install --yes --no-install-recommends ca-certificates gcc libc6-dev && rm -rf /var/lib/apt/lists/*
+COPY cargo /usr/local/cargo
+COPY bin /usr/local/bin
+COPY lib /usr/local/lib
+DOCKERFILE
+  tar -c -C "$staging" Dockerfile cargo -C "$toolchain" --exclude=lib/rustlib/src bin lib |
+    docker build --network host --tag "$rust" - >"$folder/rust.log" 2>&1 || fail "see $folder/rust.log: $(tail -n 1 "$folder/rust.log")"
+  rm -rf "$staging"
+fi
+
+say "building the image"
+start=$SECONDS
+proxies=()
+for name in http_proxy https_proxy ftp_proxy no_proxy HTTP_PROXY HTTPS_PROXY FTP_PROXY NO_PROXY; do
+  [ -z "${!name:-}" ] || proxies+=(--build-arg "$name")
+done
+docker build --network host "${proxies[@]}" --tag "$image" . >"$folder/build.log" 2>&1 ||
+  { tail -n 20 "$folder/build.log" >&2; fail "the image does not build; see $folder/build.log"; }
+say "built in $((SECONDS - start)) s: $(docker image inspect --format '{{.Size}}' "$image") bytes"
+
+say "checking iexec.json and the documented commands with iExec's SDK"
+npm ci --prefix tests/iexec --ignore-scripts --no-audit --no-fund --loglevel=error >&2
+(cd tests/iexec && node --test)
+
+say "running tasks"
+${CARGO:-cargo} test --release --locked --test container
