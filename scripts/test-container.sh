@@ -10,7 +10,6 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 folder=$PWD/target/container
-image=maskrcnn-dapp:test
 say() { printf 'test-container: %s\n' "$*" >&2; }
 fail() { say "$*"; exit 1; }
 
@@ -129,9 +128,13 @@ proxies=()
 for name in http_proxy https_proxy ftp_proxy no_proxy HTTP_PROXY HTTPS_PROXY FTP_PROXY NO_PROXY; do
   [ -z "${!name:-}" ] || proxies+=(--build-arg "$name")
 done
-docker build --network host "${proxies[@]}" --tag "$image" . >"$folder/build.log" 2>&1 ||
-  { tail -n 20 "$folder/build.log" >&2; fail "the image does not build; see $folder/build.log"; }
-say "built in $((SECONDS - start)) s: $(docker image inspect --format '{{.Size}}' "$image") bytes"
+build() {
+  docker build --network host "${proxies[@]}" "$@" . >"$folder/build.log" 2>&1 ||
+    { tail -n 20 "$folder/build.log" >&2; fail "the image does not build; see $folder/build.log"; }
+}
+build --tag maskrcnn-dapp:test
+build --tag maskrcnn-dapp:test-weights --build-arg WEIGHTS=weights/compact.safetensors
+say "built in $((SECONDS - start)) s"
 
 say "checking iexec.json and the documented commands with iExec's SDK"
 npm ci --prefix tests/iexec --ignore-scripts --no-audit --no-fund --loglevel=error >&2

@@ -8,6 +8,9 @@ use std::sync::OnceLock;
 /// The image under test, built from the Dockerfile.
 pub const IMAGE: &str = "maskrcnn-dapp:test";
 
+/// The same built with `--build-arg WEIGHTS=weights/compact.safetensors`.
+pub const IMAGE_WITH_WEIGHTS: &str = "maskrcnn-dapp:test-weights";
+
 /// Where this machine is in [`network`].
 ///
 /// In a task the program connects to public addresses only. This one passes for public and belongs to nobody: RFC 1166

@@ -13,21 +13,21 @@ use crate::worker::{Cause, Outcome, Task, Worker};
 use crate::{photo, web};
 
 /// Asserts that the requester is told of an error with `code`; gives the content of error.json.
-fn assert_reported(outcome: &Outcome, code: &str) -> Value {
+pub fn assert_reported(outcome: &Outcome, code: &str) -> Value {
     assert_eq!(outcome.exit, Some(1), "{}", outcome.stderr);
     let contribution = outcome.contribution.as_ref().unwrap_or_else(|cause| panic!("{cause:?}: {}", outcome.stderr));
     assert_eq!(contribution.computed["deterministic-output-path"], "/iexec_out/error.json", "{code}");
     assert!(!contribution.computed["error-message"].as_str().unwrap().is_empty());
     assert_eq!(contribution.computed.get("callback-data"), None);
     let error = outcome.json("error.json");
-    assert_eq!(error["schema"], "maskrcnn-error/1");
+    assert_eq!(error["schema"], "urn:maskrcnn:error:1");
     assert_eq!(error["errors"][0]["code"], code, "{error}");
     assert!(!outcome.archive.iter().any(|name| name == "consensus.json"));
     error
 }
 
 /// Asserts that nothing is contributed and nothing half-written stays.
-fn assert_not_contributed(outcome: &Outcome) {
+pub fn assert_not_contributed(outcome: &Outcome) {
     assert_eq!(outcome.contribution, Err(Cause::PostComputeSendComputedFileFailed), "{outcome:?}");
     assert!(outcome.archive.iter().all(|name| !name.starts_with(".maskrcnn-")), "{:?}", outcome.archive);
 }

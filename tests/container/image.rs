@@ -75,6 +75,15 @@ fn the_image_holds_the_program_what_it_is_linked_to_and_nothing_else() {
 }
 
 #[test]
+fn the_image_trusts_the_authorities_that_browsers_trust() {
+    let container = docker_prints(&["create", IMAGE]);
+    let archive = docker_prints(&["cp", &format!("{container}:/etc/ssl/certs/ca-certificates.crt"), "-"]);
+    docker_prints(&["rm", &container]);
+    let count = archive.matches("-----BEGIN CERTIFICATE-----").count();
+    assert!((100..200).contains(&count), "{count} certificates");
+}
+
+#[test]
 fn the_image_is_set_up_for_a_worker() {
     let inspected: Value = serde_json::from_str(&docker_prints(&["image", "inspect", IMAGE])).unwrap();
     let image = &inspected[0];

@@ -4,6 +4,7 @@
 mod arguments;
 mod checkpoint;
 mod commands;
+mod connection;
 mod digest;
 mod engine;
 mod fault;
@@ -13,7 +14,7 @@ mod worker;
 
 #[path = "../common/formula.rs"]
 mod formula;
-// What this program has no use for, others have.
+// Some of it is for the other test programs.
 #[allow(dead_code)]
 #[path = "../common/server.rs"]
 mod server;

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use crate::checkpoint;
 use crate::digest::hex;
-use crate::engine::GATEWAY;
+use crate::engine::IMAGE_WITH_WEIGHTS;
 use crate::worker::{Outcome, Task, Worker, input_file_name};
 use crate::{photo, repository, web};
 
@@ -258,10 +258,18 @@ fn an_output_folder_that_holds_files_keeps_those_of_others_and_loses_old_results
 }
 
 #[test]
-fn hosts_are_looked_up() {
+fn weights_that_the_image_was_built_with_come_before_the_embedded_ones_and_after_all_others() {
     let web = web();
-    let port = web.address.port();
-    let task = Task::new(format!("http://photos.example:{port}/dog1.jpg"));
-    let task = task.under("--add-host", &format!("photos.example:{GATEWAY}"));
-    assert_done(&Worker::new().run(&task), &[1]);
+    let task = Task { image: IMAGE_WITH_WEIGHTS, ..Task::new(web.url("/dog1.jpg")) };
+    let outcome = Worker::new().run(&task);
+    assert_done(&outcome, &[1]);
+    assert_eq!(outcome.json("1.json")["model"]["file"], "weights");
+
+    let folder = tempfile::tempdir().unwrap();
+    let weights = folder.path().join("weights.pth");
+    checkpoint::write_torchvision(&weights);
+    let dataset = Some((DATASET.to_owned(), Some(weights)));
+    let outcome = Worker::new().run(&Task { dataset, ..task });
+    assert_done(&outcome, &[1]);
+    assert_eq!(outcome.json("1.json")["model"]["file"], DATASET);
 }

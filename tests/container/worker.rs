@@ -30,6 +30,8 @@ pub const LONGEST_NAME: usize = 31;
 /// What a requester asked for, and which part of it this task is.
 #[derive(Clone)]
 pub struct Task {
+    /// The image of the application.
+    pub image: &'static str,
     /// `iexec_args`, as it stands in the order.
     pub args: String,
     /// `iexec_input_files`.
@@ -52,6 +54,7 @@ impl Task {
     /// A task of its own, with these `iexec_args`.
     pub fn new(args: impl Into<String>) -> Self {
         Self {
+            image: IMAGE,
             args: args.into(),
             input_files: Vec::new(),
             dataset: None,
@@ -215,7 +218,7 @@ impl Worker {
             arguments.extend(["--network".to_owned(), network().to_owned()]);
         }
         arguments.extend(task.conditions.iter().cloned());
-        arguments.push(IMAGE.to_owned());
+        arguments.push(task.image.to_owned());
         arguments.extend(arguments::split(&task.args));
         let started = Instant::now();
         docker_prints(&arguments);
