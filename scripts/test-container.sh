@@ -142,3 +142,7 @@ npm ci --prefix tests/iexec --ignore-scripts --no-audit --no-fund --loglevel=err
 
 say "running tasks"
 ${CARGO:-cargo} test --release --locked --test container
+
+say "handing the result of a task to a contract"
+npm ci --prefix examples/oracle --ignore-scripts --no-audit --no-fund --loglevel=error >&2
+(cd examples/oracle && COMPUTED=$folder/callback/computed.json npm test)

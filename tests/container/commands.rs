@@ -105,6 +105,12 @@ fn the_command_for_a_contract_works() {
     let outcome = Worker::new().run(&task);
     assert_eq!(outcome.exit, Some(0), "{}", outcome.stderr);
     assert!(outcome.contribution.is_ok());
+    // The test of examples/oracle reads them.
+    let kept = repository("target/container/callback");
+    fs::create_dir_all(&kept).unwrap();
+    for name in &outcome.archive {
+        fs::write(kept.join(name), outcome.read(name)).unwrap();
+    }
 }
 
 #[test]

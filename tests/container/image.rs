@@ -130,8 +130,12 @@ fn what_runs_outside_of_a_task_runs_in_a_container_too() {
 }
 
 #[test]
-fn the_dockerfile_asks_for_the_rust_that_the_package_names() {
+fn the_dockerfile_and_iexec_json_name_the_versions_of_the_package() {
     let dockerfile = fs::read_to_string(repository("Dockerfile")).unwrap();
-    let version = dockerfile.lines().find_map(|line| line.strip_prefix("ARG RUST_IMAGE=rust:")).unwrap();
-    assert_eq!(version.split('-').next(), Some(env!("CARGO_PKG_RUST_VERSION")));
+    let argument = |name: &str| dockerfile.lines().find_map(|line| line.strip_prefix(&format!("ARG {name}="))).unwrap();
+    assert_eq!(argument("VERSION"), env!("CARGO_PKG_VERSION"));
+    assert!(argument("RUST_IMAGE").starts_with(concat!("rust:", env!("CARGO_PKG_RUST_VERSION"), "-")));
+    let configuration: Value = serde_json::from_slice(&fs::read(repository("iexec.json")).unwrap()).unwrap();
+    let image = configuration["app"]["multiaddr"].as_str().unwrap();
+    assert!(image.ends_with(concat!("/", env!("CARGO_PKG_NAME"), ":", env!("CARGO_PKG_VERSION"))), "{image}");
 }

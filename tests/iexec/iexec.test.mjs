@@ -5,6 +5,8 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { loadChainConf } from './node_modules/iexec/dist/esm/cli/utils/fs.js';
+import { getId } from './node_modules/iexec/dist/esm/common/utils/config.js';
 import * as validator from './node_modules/iexec/dist/esm/common/utils/validator.js';
 
 const read = (path) => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
@@ -35,6 +37,13 @@ const checkAll = async (configuration) => {
 
 test('iexec.json is valid', async () => {
   await checkAll(JSON.parse(read('iexec.json')));
+});
+
+test('chain.json names networks that the SDK knows', async () => {
+  process.chdir(new URL('../..', import.meta.url).pathname);
+  const { chains, default: usual } = await loadChainConf();
+  assert.ok(usual in chains);
+  for (const name of Object.keys(chains)) assert.ok(getId(name), name);
 });
 
 test('iexec.json has no errors that would go unnoticed', async () => {
