@@ -43,7 +43,7 @@ fn web() -> Server {
     network();
     let photos = ["dog1.jpg", "dog2.jpg", "person1.jpg", "chelsea.png", "astronaut.png"];
     Server::on(GATEWAY.into(), None, move |_, head, connection| {
-        let path = head.split(' ').nth(1).unwrap();
+        let path = head.split([' ', '?']).nth(1).unwrap();
         let name = path.rsplit('/').next().unwrap();
         match name {
             "silence" => sleep(Duration::from_secs(60)),

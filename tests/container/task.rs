@@ -174,7 +174,7 @@ fn each_task_of_a_bag_does_its_own_image() {
     let task = Task { input_files, index: 4, bag: 5, ..Task::new("") };
     assert_done(&worker.run(&task), &[2]);
     let task = Task { index: 2, bag: 3, ..Task::new(web.url("/dog1.jpg")) };
-    assert_done(&worker.run(&task), &[1]);
+    assert_done(&Worker::new().run(&task), &[1]);
 }
 
 /// The 32-byte words of ABI-encoded hexadecimal `data`.

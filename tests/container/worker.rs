@@ -7,6 +7,7 @@
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -116,6 +117,8 @@ pub struct Outcome {
     pub archive: Vec<String>,
     /// What the worker contributes, or why it does not.
     pub contribution: Result<Contribution, Cause>,
+    /// Holds `output`.
+    _base: Rc<TempDir>,
 }
 
 impl Outcome {
@@ -132,7 +135,7 @@ impl Outcome {
 
 /// A worker with a folder for its tasks.
 pub struct Worker {
-    base: TempDir,
+    base: Rc<TempDir>,
     deal: [u8; 32],
 }
 
@@ -141,7 +144,7 @@ impl Worker {
     pub fn new() -> Self {
         static DEALS: AtomicUsize = AtomicUsize::new(0);
         let deal = format!("{}-{}", std::process::id(), DEALS.fetch_add(1, Ordering::Relaxed));
-        Self { base: tempfile::tempdir().unwrap(), deal: Sha256::digest(deal).into() }
+        Self { base: Rc::new(tempfile::tempdir().unwrap()), deal: Sha256::digest(deal).into() }
     }
 
     fn id(&self, task: &Task) -> String {
@@ -169,6 +172,7 @@ impl Worker {
                 output: self.folders(task).1,
                 archive: Vec::new(),
                 contribution: Err(cause),
+                _base: Rc::clone(&self.base),
             },
         }
     }
@@ -222,7 +226,7 @@ impl Worker {
         arguments.extend(arguments::split(&task.args));
         let started = Instant::now();
         docker_prints(&arguments);
-        Ok(Running { task, container, started, output })
+        Ok(Running { task, container, started, output, base: Rc::clone(&self.base) })
     }
 }
 
@@ -243,6 +247,7 @@ pub struct Running<'a> {
     container: String,
     started: Instant,
     output: PathBuf,
+    base: Rc<TempDir>,
 }
 
 impl Running<'_> {
@@ -262,7 +267,7 @@ impl Running<'_> {
         let running = || docker_prints(&["inspect", "--format", "{{.State.Running}}", container]) == "true";
         let mut timed_out = false;
         while running() {
-            if self.started.elapsed() > self.task.time_limit {
+            if self.started.elapsed() > self.task.time_limit && !timed_out {
                 docker_prints(&["stop", "--time", "0", container]);
                 timed_out = true;
             }
@@ -292,6 +297,7 @@ impl Running<'_> {
             output: self.output,
             archive,
             contribution,
+            _base: self.base,
         }
     }
 }
