@@ -83,7 +83,7 @@ fn the_command_for_a_dataset_works() {
     task.dataset.as_mut().expect("the command names a dataset").1 = Some(weights);
     let outcome = Worker::new().run(&task);
     assert_done(&outcome, &[1]);
-    assert_eq!(outcome.json("1.json")["model"]["labels"].as_array().unwrap().len(), 90);
+    assert_eq!(outcome.json("1.json")["model"]["labels"].as_array().unwrap().len(), 80);
 }
 
 #[test]

@@ -122,7 +122,7 @@ fn a_dataset_in_pytorchs_format_replaces_the_weights() {
     let report = outcome.json("1.json");
     let expected = sha256(&fs::read(&weights).unwrap());
     assert_eq!(report["model"]["sha256"], expected);
-    assert_eq!(report["model"]["labels"].as_array().unwrap().len(), 90);
+    assert_eq!(report["model"]["labels"].as_array().unwrap().len(), 80);
     assert_eq!(outcome.json("consensus.json")["weights"], expected);
 
     // The same file, mounted by whoever runs the container himself.
@@ -202,7 +202,7 @@ fn a_contract_gets_the_detections_when_the_requester_asks_for_it() {
     assert_eq!(words.len(), 5 + 6 * detections.len().min(32));
     assert_eq!(json!(number(5)), detections[0]["category_id"]);
     let score = detections[0]["score"].as_f64().unwrap();
-    assert!((number(6) as f64 / 1e4 - score).abs() < 1e-4);
+    assert!(number(6) % 100 == 0 && (number(6) as f64 / 1e4 - score).abs() <= 0.005001, "{} {score}", number(6));
     for (edge, index) in (7..11).zip(0..) {
         assert!((number(edge) as f64 - detections[0]["bbox"][index].as_f64().unwrap()).abs() < 1.5);
     }

@@ -7,6 +7,7 @@
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::sleep;
@@ -264,17 +265,19 @@ impl Running<'_> {
     /// Waits for the application's end, or ends it when its time is over, and does what comes then.
     pub fn finish(self) -> Outcome {
         let container = &self.container;
-        let running = || docker_prints(&["inspect", "--format", "{{.State.Running}}", container]) == "true";
+        let mut command = Command::new("docker");
+        let mut waiting = command.args(["wait", container]).stdout(Stdio::piped()).spawn().unwrap();
         let mut timed_out = false;
-        while running() {
+        while waiting.try_wait().unwrap().is_none() {
             if self.started.elapsed() > self.task.time_limit && !timed_out {
                 docker_prints(&["stop", "--time", "0", container]);
                 timed_out = true;
             }
-            sleep(Duration::from_millis(20));
+            sleep(Duration::from_millis(5));
         }
         let took = self.started.elapsed();
-        let exit: i32 = docker_prints(&["inspect", "--format", "{{.State.ExitCode}}", container]).parse().unwrap();
+        let exit = String::from_utf8(waiting.wait_with_output().unwrap().stdout).unwrap();
+        let exit = exit.trim_end().parse().expect("the engine knows the exit status");
         let logs = docker(&["logs", container]);
         docker_prints(&["rm", container]);
         if exit == 0 {
