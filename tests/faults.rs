@@ -256,8 +256,9 @@ fn after_sigterm_and_sigint_at_twenty_moments_no_temporary_file_is_left_and_the_
 fn a_shell_sees_the_convention_and_what_it_ignores_stays_ignored() {
     let folder = folder();
     let shell = |script: &str| {
-        let mut command = Command::new("sh");
-        command.args(["-c", script, "sh", PROGRAM]).current_dir(&folder);
+        let mut command = Command::new("env");
+        // Whoever runs the tests in the background may ignore some.
+        command.args(["--default-signal=INT,TERM,HUP", "sh", "-c", script, "sh", PROGRAM]).current_dir(&folder);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         // Kept open: who reads it cannot be done before the signal comes.
         let _stdin = child.stdin.take();
@@ -265,7 +266,8 @@ fn a_shell_sees_the_convention_and_what_it_ignores_stays_ignored() {
     };
     for (signal, code) in [("INT", "130"), ("TERM", "143"), ("HUP", "129")] {
         let run = shell(&format!(
-            "(sleep 1; kill -s {signal} $(cat pid)) & sh -c 'echo $$ > pid; exec \"$0\" -' \"$1\"; echo $?"
+            "rm -f pid; (until [ -s pid ]; do sleep 0.1; done; sleep 1; kill -s {signal} $(cat pid)) & \
+             sh -c 'echo $$ > pid; exec \"$0\" -' \"$1\"; echo $?"
         ));
         assert_eq!(String::from_utf8_lossy(&run.stdout).trim(), code, "{}", stderr(&run));
     }
