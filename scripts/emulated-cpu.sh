@@ -4,7 +4,7 @@
 #
 #   scripts/emulated-cpu.sh PROGRAM [PHOTO]
 #
-# Needs qemu-x86_64 (Debian: qemu-user, 7.2 or newer: older ones have no AVX2). A photo of 227x149 pixels takes about a
+# Needs qemu-x86_64 (Debian: qemu-user, 7.2 or newer: older ones have no AVX2). A photo of 227x149 pixels takes half a
 # minute a processor. Exit 1 when a byte differs, a run fails or the emulator is missing.
 set -euo pipefail
 
