@@ -117,7 +117,7 @@ fn compact_writes_the_same_bytes_for_any_threads_and_any_environment() {
     let first = digests(&folder, "compact", program(&[]), &[]);
     let expected = expected("compact", &first);
     assert_eq!(first, expected, "of all cores");
-    for threads in ["1", "2", "3", "4"] {
+    for threads in ["1", "2", "3", "4", "64"] {
         assert_eq!(digests(&folder, "compact", program(&[]), &["--threads", threads]), expected, "{threads} threads");
     }
     for (environment, threads) in ENVIRONMENTS[1..].iter().zip(["2", "3", "1", "2"]) {
