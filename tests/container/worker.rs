@@ -78,7 +78,7 @@ impl Task {
 /// Why a worker does not contribute a result (`ReplicateStatusCause`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
-    /// An input file could not be downloaded; the application was not run.
+    /// An input file could not be downloaded: the application is not run, and the worker reports this by itself.
     InputFilesDownloadFailed,
     /// A file's name is too long.
     PostComputeTooLongResultFileName,
