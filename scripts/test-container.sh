@@ -31,6 +31,9 @@ if [ ${#packages[@]} -gt 0 ]; then
     >/dev/null || fail "cannot install ${packages[*]}"
 fi
 
+[ "$(node --version | sed 's/^v//; s/\..*//')" -ge 20 ] ||
+  fail "the tests of examples/oracle need Node.js 20 or later, this machine has $(node --version)"
+
 mkdir -p "$folder"
 engine= run= staging=
 stop() {
@@ -141,7 +144,7 @@ npm ci --prefix tests/iexec --ignore-scripts --no-audit --no-fund --loglevel=err
 (cd tests/iexec && node --test)
 
 say "running tasks"
-${CARGO:-cargo} test --release --locked --test container
+${CARGO:-cargo} test --release --locked --test container -- --show-output
 
 say "handing the result of a task to a contract"
 npm ci --prefix examples/oracle --ignore-scripts --no-audit --no-fund --loglevel=error >&2
