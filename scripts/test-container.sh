@@ -24,6 +24,7 @@ need() { command -v "$1" >/dev/null || packages+=("$2"); }
 need debootstrap debootstrap
 need node nodejs
 need npm npm
+need qemu-x86_64 qemu-user
 if [ ${#packages[@]} -gt 0 ]; then
   say "installing ${packages[*]}"
   command -v apt-get >/dev/null || fail "cannot install ${packages[*]}: this machine has no apt-get"
@@ -149,3 +150,7 @@ ${CARGO:-cargo} test --release --locked --test container -- --show-output
 say "handing the result of a task to a contract"
 npm ci --prefix examples/oracle --ignore-scripts --no-audit --no-fund --loglevel=error >&2
 (cd examples/oracle && COMPUTED=$folder/callback/computed.json npm test)
+
+say "computing the same bits on emulated processors"
+${CARGO:-cargo} build --release --locked --bin maskrcnn
+scripts/emulated-cpu.sh target/release/maskrcnn
