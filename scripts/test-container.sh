@@ -35,6 +35,10 @@ fi
 [ "$(node --version | sed 's/^v//; s/\..*//')" -ge 20 ] ||
   fail "the tests of examples/oracle need Node.js 20 or later, this machine has $(node --version)"
 
+# The tests' network has one address range, whatever the checkout.
+exec 9>/run/maskrcnn-container.lock
+flock -n 9 || { say "another test-container is at work on this machine; waiting"; flock 9; }
+
 mkdir -p "$folder"
 engine= run= staging=
 stop() {
@@ -57,8 +61,8 @@ if [ -z "${DOCKER_HOST:-}" ]; then
   ln -s /usr/bin/docker "$run/bin/docker"
   PATH=$run/bin:$PATH
   # The tests have a network of their own, builds have the machine's.
-  dockerd --host "$DOCKER_HOST" --data-root "$folder/docker" --exec-root "$run/exec" --pidfile "$run/docker.pid" \
-    --bridge none --iptables=false --ip6tables=false --ip-forward=false --ip-masq=false >"$folder/dockerd.log" 2>&1 &
+  dockerd --host "$DOCKER_HOST" --data-root "$folder/docker" --exec-root "$run/exec" --pidfile "$folder/dockerd.pid" \
+    --bridge none --iptables=false --ip6tables=false --ip-forward=false --ip-masq=false >"$folder/dockerd.log" 2>&1 9>&- &
   engine=$!
   for _ in $(seq 300); do
     docker info >/dev/null 2>&1 && break
