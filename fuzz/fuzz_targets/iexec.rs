@@ -10,6 +10,7 @@ mod program {
     pub mod app;
     pub mod cli;
     pub mod code;
+    pub mod environment;
     pub mod iexec;
     pub mod memory;
     pub mod output;
@@ -25,7 +26,7 @@ use std::path::{Component, Path};
 
 use libfuzzer_sys::fuzz_target;
 // The modules call each other as they do in the program, where they are at the root.
-use program::{app, cli, code, iexec, memory, output, signals, source, temporary};
+use program::{app, cli, code, environment, iexec, memory, output, signals, source, temporary};
 
 /// The variables that the first lines of the input are the values of; the other lines are the arguments.
 const VARIABLES: [&str; 6] = [
