@@ -330,6 +330,7 @@ fn the_trouble_of_a_server_is_told_from_what_it_does_not_give() {
         ("404 x", "http-status", "404 Not Found; is the address right, and public?"),
         ("499 x", "http-status", "499; is the address right, and public?"),
         ("429 x", "server-error", "429 Too Many Requests; try again later"),
+        ("408 x", "server-error", "408 Request Timeout; try again later"),
         ("500 x", "server-error", "500 Internal Server Error; try again later"),
         ("599 x", "server-error", "599; try again later"),
     ] {

@@ -163,7 +163,7 @@ fn a_dataset_brings_the_weights_and_an_option_goes_before_it() {
 fn a_dataset_that_the_worker_did_not_bring_is_as_none() {
     let mut task = Task::new(0, 1, &[DOG]);
     task.variables.insert("IEXEC_DATASET_FILENAME".into(), "0x00000000000000000000000000000000000000d5".into());
-    task.command(&["--json-only"]).assert().success();
+    task.command(&["--json-only"]).assert().success().stderr(contains("the dataset is not at"));
     assert_eq!(task.json("1.json")["model"]["file"], "compact.safetensors");
 }
 
@@ -224,8 +224,16 @@ fn what_is_not_the_requesters_fault_leaves_no_word_to_the_worker() {
     // An environment that contradicts itself.
     let mut task = Task::new(0, 1, &[DOG]);
     task.variables.remove("IEXEC_INPUT_FILE_NAME_1");
+    fs::create_dir(task.output("")).unwrap();
+    fs::write(task.output("computed.json"), "{\"deterministic-output-path\":\"old\"}").unwrap();
     task.command(&[]).assert().code(1).stderr(contains("IEXEC_INPUT_FILE_NAME_1"));
-    assert!(!task.output("").exists());
+    assert!(task.listing().is_empty(), "{:?}", task.listing());
+
+    // An input file that the worker did not bring.
+    let task = Task::new(0, 1, &[CAT, DOG]);
+    fs::remove_file(task.folder.path().join("in").join(DOG.0)).unwrap();
+    task.command(&["-v"]).assert().code(1).stderr(contains("error[input-file]").and(contains(DOG.0)));
+    assert!(task.listing().is_empty(), "{:?}", task.listing());
 
     // An output folder that cannot be: nothing is left to say it in.
     let mut task = Task::new(0, 1, &[DOG]);
@@ -300,6 +308,10 @@ fn callback_data_is_written_only_when_asked_for_and_also_for_the_requesters_faul
         let data = task.json("computed.json")["callback-data"].as_str().unwrap().to_owned();
         assert_eq!([0, 1, 2, 3, 4].map(|n| number(&data, n)), [status, 0, 0, 4 * 32, 0], "{args:?}");
     }
+    // Behind `--` it is the name of a file.
+    task.refused(&["--treshold", "1", "--", "--callback"]);
+    assert_eq!(task.json("computed.json").get("callback-data"), None);
+
     let no_image = Task::new(0, 1, &[NO_IMAGE]);
     no_image.refused(&["--callback"]);
     let data = no_image.json("computed.json")["callback-data"].as_str().unwrap().to_owned();
@@ -358,6 +370,43 @@ fn other_files_of_the_output_folder_stay_and_what_earlier_runs_said_goes() {
     assert_eq!(task.listing(), ["1.json", "1.png", "computed.json", "consensus.json", "notes.txt"]);
     assert_eq!(fs::read(task.output("notes.txt")).unwrap(), b"old");
     assert_ne!(fs::read(task.output("1.png")).unwrap(), b"old");
+}
+
+#[test]
+fn an_input_is_not_taken_for_an_earlier_result() {
+    let mut task = Task::new(0, 1, &[("error.json", DOG.1)]);
+    task.variables.insert("IEXEC_OUT".into(), task.variables["IEXEC_IN"].clone());
+    task.command(&[]).assert().code(1).stderr(contains("refused to replace the input"));
+    assert_eq!(fs::read(task.folder.path().join("in/error.json")).unwrap(), fs::read(repository(DOG.1)).unwrap());
+}
+
+#[test]
+fn the_bytes_are_the_same_for_any_threads_and_kernels_unless_that_is_turned_off() {
+    let results = |args: &[&str], kernels: bool| {
+        let task = Task::new(0, 1, &[DOG]);
+        let mut command = task.command(&[&["-q", "-t", "0.1"], args].concat());
+        if kernels {
+            command.env("ONEDNN_MAX_CPU_ISA", "SSE41").env("ATEN_CPU_CAPABILITY", "default");
+        }
+        command.assert().success();
+        ["1.png", "consensus.json"]
+            .map(|name| fs::read(task.output(name)).unwrap())
+            .into_iter()
+            .chain([without_source(task.json("1.json"))])
+            .collect::<Vec<_>>()
+    };
+    let plain = results(&[], false);
+    for threads in ["1", "2", "3", "4"] {
+        assert_eq!(results(&["--threads", threads], threads == "2"), plain, "{threads} threads");
+    }
+    // SSE4.1 has no fused multiply-add, so its sums must be others.
+    assert_ne!(results(&["--no-deterministic"], true), plain);
+}
+
+/// The report without the folder of the test.
+fn without_source(mut report: Value) -> Vec<u8> {
+    report["image"]["source"].take();
+    report.to_string().into_bytes()
 }
 
 #[test]

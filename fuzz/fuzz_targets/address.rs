@@ -39,6 +39,7 @@ fn fetcher() -> &'static Fetcher {
     FETCHER.get_or_init(|| {
         let options = FetchOptions {
             max_image_bytes: MOST,
+            max_weights_bytes: None,
             timeout: Duration::from_secs(10),
             public_only: true,
             // Without a gateway no block comes from outside, and those that stand in their CIDs do.

@@ -148,7 +148,7 @@ fn load_photos(sources: Vec<Source>, fetcher: Arc<Fetcher>, max_pixels: u64) -> 
             let loaded = catch_unwind(AssertUnwindSafe(|| Timed::of(|| source.load(&fetcher, max_pixels))));
             let broken = |_| {
                 let error = anyhow!("the decoder broke down over it; convert it to PNG, and please report it");
-                Err(error).or_code(Code::BadImage)
+                Err(error).or_code(Code::Internal)
             };
             if sender.send(loaded.unwrap_or_else(broken)).is_err() {
                 break;

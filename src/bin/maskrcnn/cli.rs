@@ -255,6 +255,7 @@ impl Options {
             max_pixels: args.max_megapixels * MEGA,
             fetch: FetchOptions {
                 max_image_bytes: args.max_bytes,
+                max_weights_bytes: None,
                 timeout: Duration::from_secs(args.timeout),
                 public_only: args.public_only,
                 ipfs_gateways: args.ipfs_gateways,

@@ -24,6 +24,8 @@ pub enum Code {
     ReplacesInput,
     /// Standard output cannot be written.
     StandardOutput,
+    /// A file that a task's worker was to bring is not there.
+    InputFile,
     /// An image cannot be read.
     ImageFile,
     /// It is no image, or of a format that is not read.
@@ -52,6 +54,7 @@ impl Code {
             Self::OutputFile => "output-file",
             Self::ReplacesInput => "replaces-input",
             Self::StandardOutput => "standard-output",
+            Self::InputFile => "input-file",
             Self::ImageFile => "image-file",
             Self::NotAnImage => "not-an-image",
             Self::BadImage => "bad-image",
@@ -108,6 +111,14 @@ fn known(error: &anyhow::Error) -> Option<&'static str> {
             .or_else(|| error.downcast_ref().map(maskrcnn::Error::code))
             .or_else(|| error.downcast_ref().map(FetchError::code))
             .or_else(|| error.downcast_ref().map(|_: &OutOfMemory| Code::OutOfMemory.as_str()))
+    })
+}
+
+/// What the system said, when that is the cause of `error`.
+pub fn system(error: &anyhow::Error) -> Option<&io::Error> {
+    error.chain().find_map(|cause| {
+        let coded = cause.downcast_ref::<Coded>().and_then(|coded| coded.error.downcast_ref());
+        coded.or_else(|| cause.downcast_ref())
     })
 }
 

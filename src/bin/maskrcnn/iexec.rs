@@ -27,14 +27,19 @@ use results::Results;
 /// What the environment names when the task has no dataset.
 const NO_DATASET: &str = "0x0000000000000000000000000000000000000000";
 
-/// What a worker says about the task that it runs this program for. Nothing else of the environment counts in a task.
+/// Largest weights that a task fetches, in bytes: the addresses are the requester's, the disk is the worker's. The largest
+/// checkpoint of the known families has 0.2 GB.
+const MAX_WEIGHTS_BYTES: u64 = 2 << 30;
+
+/// What a worker says about the task that it runs this program for. The program reads nothing else of the environment in a
+/// task.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Task {
     /// Where the results go: `IEXEC_OUT`.
     output: PathBuf,
     /// The input files that the worker has fetched, in the requester's order.
     inputs: Vec<PathBuf>,
-    /// The dataset's file, when the task has one and it is there.
+    /// The dataset's file, when the task has one. It may not be there.
     dataset: Option<PathBuf>,
     /// The task's number in its bag, from 0.
     index: usize,
@@ -72,7 +77,7 @@ impl Task {
         });
         let inputs = inputs.collect::<Result<_>>()?;
         let dataset = match variable("IEXEC_DATASET_FILENAME").filter(|name| name != NO_DATASET) {
-            Some(name) => Some(file(&name)?).filter(|path| path.is_file()),
+            Some(name) => Some(file(&name)?),
             None => None,
         };
         let index = number(variable, "IEXEC_BOT_TASK_INDEX", 0)?;
@@ -124,10 +129,32 @@ impl Task {
         }
         options.sources = own.iter().map(|&position| options.sources[position].clone()).collect();
         options.numbers = Some(own.into_iter().map(|position| position + 1).collect());
-        options.weights = options.weights.take().or_else(|| self.dataset.clone().map(Source::File));
+        for source in &options.sources {
+            if let Some(path) = source.path().filter(|path| self.inputs.iter().any(|input| input == path))
+                && fs::symlink_metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+            {
+                let message =
+                    format!("the worker did not bring the input file `{}`; is its address right?", path.display());
+                return Err(Code::InputFile.error(message));
+            }
+        }
+        if options.weights.is_none() {
+            options.weights = match &self.dataset {
+                Some(dataset) if dataset.is_file() => Some(Source::File(dataset.clone())),
+                Some(dataset) => {
+                    let place = dataset.display();
+                    note(format!(
+                        "the dataset is not at `{place}`: the weights are those that the program brings itself"
+                    ));
+                    None
+                }
+                None => None,
+            };
+        }
         options.output.clone_from(&self.output);
         // The requester names the addresses, and the worker's owner has the network and the memory.
         options.fetch.temporary.clone_from(&self.output);
+        options.fetch.max_weights_bytes = Some(MAX_WEIGHTS_BYTES);
         options.fetch.max_image_bytes = options.fetch.max_image_bytes.min(MAX_FILE_BYTES);
         options.max_pixels = options.max_pixels.min(DEFAULT_MAX_PIXELS);
         Ok(())
@@ -171,12 +198,14 @@ fn attempt(task: &Task) -> Result<bool> {
     }
     signals::handle()?;
     let output = OutputDir::prepare(&task.output)?;
-    remove_results(&task.output)?;
     let results = match options {
-        Ok(options) => segment(task, options),
+        Ok(options) => segment(task, &output, options)?,
         Err(error) => {
             error.print().ok();
-            Results::failed(&usage(&error), env::args_os().any(|argument| argument == "--callback"))
+            remove_all(task)?;
+            // Behind `--` it would be an image of that name.
+            let callback = env::args_os().take_while(|word| word != "--").any(|word| word == "--callback");
+            Results::failed(&usage(&error), callback)
         }
     };
     match results {
@@ -187,15 +216,22 @@ fn attempt(task: &Task) -> Result<bool> {
 }
 
 /// Does what the arguments say; none when something failed that is not the requester's fault.
-fn segment(task: &Task, mut options: Options) -> Option<Results> {
-    let run = task.apply(&mut options).and_then(|()| app::run(&options));
-    match run {
+///
+/// # Errors
+///
+/// When the results would replace what the task reads.
+fn segment(task: &Task, output: &OutputDir, mut options: Options) -> Result<Option<Results>> {
+    let applied = task.apply(&mut options);
+    let inputs: Vec<_> = options.sources.iter().chain(&options.weights).cloned().collect();
+    output.protect(&inputs, &results::NAMES.map(|name| task.output.join(name)))?;
+    remove_all(task)?;
+    Ok(match applied.and_then(|()| app::run(&options)) {
         Ok(outcome) => Results::new(outcome, &options),
         Err(error) => {
             code::print(&error, options.verbosity == Verbosity::Verbose);
             Results::failed(&error, options.callback)
         }
-    }
+    })
 }
 
 /// What clap says about the command line, in one sentence.
@@ -207,19 +243,34 @@ fn usage(error: &clap::Error) -> anyhow::Error {
     Code::CommandLine.error(line)
 }
 
-/// Removes what says that a task is done, so that a crash does not leave an earlier run's word for ours.
-fn remove_results(folder: &Path) -> Result<()> {
-    for name in results::NAMES {
-        let path = folder.join(name);
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                let context = format!("cannot remove `{}`, which is there already", path.display());
-                return Err(anyhow::Error::from(error).context(context)).or_code(Code::OutputFile);
-            }
-            _ => (),
-        }
+/// In a task, takes back an earlier run's word to the worker. To be called before anything that can fail: a crash must
+/// not leave it for ours.
+///
+/// # Errors
+///
+/// When it cannot be removed.
+pub fn forget() -> Result<()> {
+    match env::var_os("IEXEC_OUT").filter(|folder| !folder.is_empty()) {
+        Some(folder) => remove(&Path::new(&folder).join(results::COMPUTED)),
+        None => Ok(()),
     }
-    Ok(())
+}
+
+/// Removes what says how an earlier run of the task ended.
+fn remove_all(task: &Task) -> Result<()> {
+    results::NAMES.iter().try_for_each(|name| remove(&task.output.join(name)))
+}
+
+/// Removes the file `path`, if it is there.
+fn remove(path: &Path) -> Result<()> {
+    use io::ErrorKind::{NotADirectory, NotFound};
+    match fs::remove_file(path) {
+        Err(error) if !matches!(error.kind(), NotFound | NotADirectory) => {
+            let context = format!("cannot remove `{}`, which is there already", path.display());
+            Err(anyhow::Error::from(error).context(context)).or_code(Code::OutputFile)
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The plan of a task, for the fuzz target, which must not do it.

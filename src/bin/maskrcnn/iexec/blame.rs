@@ -1,7 +1,12 @@
 //! Whose fault an error is. For the requester's there is a result: every worker comes to the same one, and the requester
 //! learns why. Others, such as a full disk or a network that is down, may be this worker's alone.
 
+use std::io;
+
+use anyhow::Error;
 use serde::Serialize;
+
+use crate::code;
 
 /// An error that is the requester's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -29,9 +34,9 @@ const REQUESTER: [Blame; 29] = {
         blame(6, "bad-address", "the address makes no sense, or is of a kind that is not fetched"),
         blame(7, "host-not-found", "there is no host of that name"),
         blame(8, "not-public", "the host is not public"),
-        blame(9, "certificate", "no secure connection to the host came about"),
+        blame(9, "certificate", "the host's certificate is not to be trusted"),
         blame(10, "http-status", "the server does not give the file"),
-        blame(11, "redirect", "the server redirects too often, in a circle, or to where nobody should go"),
+        blame(11, "redirect", "the server redirects too often, in a circle, or to an address that is not followed"),
         blame(12, "too-large", "the file is larger than the limit"),
         blame(13, "wrong-content", "the file is not what its CID stands for"),
         blame(14, "fetch-setup", "the certificates that were named cannot be used"),
@@ -53,14 +58,26 @@ const REQUESTER: [Blame; 29] = {
     ]
 };
 
-/// What to tell the requester about an error of this code; none when it is not his.
-pub fn requester(code: &str) -> Option<Blame> {
+/// What to tell the requester about this error; none when it is not theirs.
+pub fn of(error: &Error) -> Option<Blame> {
+    // A file that was named and is not there is the requester's fault, a disk that does not give it is not.
+    let misnamed = |error: &io::Error| {
+        use io::ErrorKind::{InvalidFilename, InvalidInput, IsADirectory, NotADirectory, NotFound};
+        matches!(error.kind(), NotFound | NotADirectory | IsADirectory | InvalidFilename | InvalidInput)
+    };
+    let blame = requester(code::of(error))?;
+    let file = matches!(blame.code, "image-file" | "read-file");
+    (!file || code::system(error).is_none_or(misnamed)).then_some(blame)
+}
+
+fn requester(code: &str) -> Option<Blame> {
     REQUESTER.into_iter().find(|blame| blame.code == code)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::code::{Code, OrCode};
 
     #[test]
     fn each_code_is_listed_once_with_the_number_of_its_place() {
@@ -82,6 +99,17 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_is_not_there_is_the_requesters_fault_and_one_that_the_disk_does_not_give_is_not() {
+        let read = |error: io::Error| of(&Err::<(), _>(error).or_code(Code::ImageFile).unwrap_err());
+        assert_eq!(read(io::ErrorKind::NotFound.into()), requester("image-file"));
+        const EIO: i32 = 5;
+        assert_eq!(read(io::Error::from_raw_os_error(EIO)), None);
+        let weights = |source| of(&maskrcnn::Error::ReadFile { path: "weights.pth".into(), source }.into());
+        assert_eq!(weights(io::ErrorKind::NotFound.into()), requester("read-file"));
+        assert_eq!(weights(io::Error::from_raw_os_error(EIO)), None);
+    }
+
+    #[test]
     fn what_may_be_the_workers_own_trouble_is_not_the_requesters() {
         for code in [
             "out-of-memory",
@@ -93,6 +121,9 @@ mod tests {
             "libtorch",
             "processor",
             "look-up-failed",
+            "input-file",
+            "certificate-dates",
+            "tls",
             "server-error",
         ] {
             assert_eq!(requester(code), None, "{code}");

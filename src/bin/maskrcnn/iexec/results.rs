@@ -9,15 +9,17 @@ use super::blame::{self, Blame};
 use super::callback;
 use crate::app::{Done, Outcome};
 use crate::cli::Options;
-use crate::code;
 use crate::output::OutputDir;
 
 /// Names of the formats: a number changes when a field goes away or changes its meaning.
 const CONSENSUS_SCHEMA: &str = "urn:maskrcnn:consensus:1";
 const ERROR_SCHEMA: &str = "urn:maskrcnn:error:1";
 
-/// The files that say how a task ended. The first is what the worker looks for.
-pub const NAMES: [&str; 3] = ["computed.json", "consensus.json", "error.json"];
+/// What the worker looks for.
+pub const COMPUTED: &str = "computed.json";
+
+/// The files that say how a task ended.
+pub const NAMES: [&str; 3] = [COMPUTED, "consensus.json", "error.json"];
 
 /// What workers must agree on about an object: nothing finer than a hundredth of a score and a pixel.
 #[derive(Debug, Serialize)]
@@ -64,10 +66,11 @@ impl ImageResult {
         [width, height]: [usize; 2],
         mut detections: Vec<AgreedDetection>,
     ) -> Self {
-        // By what is written alone, so that an order between equals does not count.
+        // By what is written, and only then by the class's number, which callback data have instead of the label.
         detections.sort_by(|a, b| {
-            let key = |d: &AgreedDetection| (Reverse(d.hundredths), d.category_id, d.bbox);
-            key(a).cmp(&key(b)).then_with(|| a.label.cmp(&b.label))
+            let (first, second) =
+                ((Reverse(a.hundredths), &a.label, a.bbox), (Reverse(b.hundredths), &b.label, b.bbox));
+            first.cmp(&second).then(a.category_id.cmp(&b.category_id))
         });
         Self { image, sha256: sha256.to_owned(), width, height, detections }
     }
@@ -123,7 +126,7 @@ impl Results {
     }
 
     fn fail(&mut self, image: Option<usize>, error: &Error) -> Option<()> {
-        let blame = blame::requester(code::of(error))?;
+        let blame = blame::of(error)?;
         self.failures.push(Failure { image, blame });
         self.messages.push(format!("{error:#}"));
         Some(())

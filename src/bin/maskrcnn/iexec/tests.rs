@@ -73,11 +73,30 @@ fn the_dataset_counts_when_it_is_there() {
     let folder = tempfile::tempdir().unwrap();
     let (folder_name, dataset) = (folder.path().to_str().unwrap(), "0x00000000000000000000000000000000000000d5");
     let changes = [("IEXEC_IN", folder_name), ("IEXEC_DATASET_FILENAME", dataset)];
-    assert_eq!(of(&changes).dataset, None);
+    let weights = |task: &Task, args: &[&str]| {
+        let mut options = Options::parse_in_task([&["maskrcnn", "-q", "a.png"], args].concat()).unwrap();
+        task.apply(&mut options).unwrap();
+        options.weights
+    };
+    let file = Some(Source::File(folder.path().join(dataset)));
+    assert_eq!(weights(&of(&changes), &[]), None);
     fs::write(folder.path().join(dataset), "weights").unwrap();
-    assert_eq!(of(&changes).dataset, Some(folder.path().join(dataset)));
+    assert_eq!(weights(&of(&changes), &[]), file);
+    assert_eq!(weights(&of(&changes), &["-w", "b.pth"]), Some(Source::File("b.pth".into())));
     fs::write(folder.path().join(NO_DATASET), "none").unwrap();
     assert_eq!(of(&[changes[0]]).dataset, None);
+}
+
+#[test]
+fn a_task_has_limits_that_its_arguments_cannot_raise() {
+    let limits = |args: &[&str]| {
+        let mut options = Options::parse_in_task([&["maskrcnn", "a.png"], args].concat()).unwrap();
+        of(&[]).apply(&mut options).unwrap();
+        (options.max_pixels, options.fetch.max_image_bytes, options.fetch.max_weights_bytes)
+    };
+    assert_eq!(limits(&[]), (100_000_000, 64 << 20, Some(2 << 30)));
+    assert_eq!(limits(&["--max-megapixels", "7", "--max-bytes", "100M"]), (7_000_000, 100 << 20, Some(2 << 30)));
+    assert_eq!(limits(&["--max-megapixels", "400", "--max-bytes", "4G"]), (100_000_000, 512 << 20, Some(2 << 30)));
 }
 
 #[test]

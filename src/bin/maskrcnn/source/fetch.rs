@@ -24,6 +24,8 @@ const WEIGHTS_TIME: u32 = 30;
 pub struct FetchOptions {
     /// Largest image.
     pub max_image_bytes: u64,
+    /// Largest weights; none for as large as there is room for.
+    pub max_weights_bytes: Option<u64>,
     /// For an image, all in all; weights get thirty times that.
     pub timeout: Duration,
     /// Whether only public addresses are connected to. Proxies are not used then: what they connect to is their affair.
@@ -79,10 +81,10 @@ impl Fetcher {
         Ok(Fetched { content: memory.bytes, notes })
     }
 
-    /// A temporary file with the weights at `address`. They may be of any size that there is room for.
+    /// A temporary file with the weights at `address`.
     pub fn weights(&self, address: &Address) -> Result<Fetched<File>, FetchError> {
         let progress = self.bar(address);
-        let mut disk = Disk::new(&self.options.temporary, progress.0.clone())?;
+        let mut disk = Disk::new(&self.options.temporary, self.options.max_weights_bytes, progress.0.clone())?;
         let notes = self.fetch(address, self.options.timeout * WEIGHTS_TIME, &mut disk)?;
         Ok(Fetched { content: disk.into_file(), notes })
     }
@@ -161,6 +163,7 @@ impl FetchOptions {
     pub fn for_tests() -> Self {
         Self {
             max_image_bytes: 64 << 20,
+            max_weights_bytes: None,
             timeout: Duration::from_secs(10),
             public_only: false,
             ipfs_gateways: Vec::new(),

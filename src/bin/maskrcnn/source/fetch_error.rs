@@ -45,6 +45,9 @@ pub enum StorageError {
     /// It is larger than the limit, in bytes.
     #[error("it is larger than the limit of {}; allow more with --max-bytes", indicatif::BinaryBytes(*.0))]
     TooLarge(u64),
+    /// Weights are larger than the limit, in bytes, that a task has for them.
+    #[error("it is larger than {}, the limit for weights in a task", indicatif::BinaryBytes(*.0))]
+    TooLargeWeights(u64),
     /// There is no memory for it.
     #[error(transparent)]
     NoMemory(#[from] OutOfMemory),
@@ -110,6 +113,9 @@ pub enum Problem {
     /// The certificate is not to be trusted.
     #[error("its certificate is not valid: {0}")]
     Certificate(String),
+    /// The certificate is not valid now, by this machine's clock.
+    #[error("its certificate is not valid: {0}; is the clock right?")]
+    CertificateDates(&'static str),
     /// The handshake failed.
     #[error("no secure connection came about: {0}; does the server speak https on that port?")]
     Tls(String),
@@ -173,7 +179,7 @@ impl FetchError {
 impl StorageError {
     fn code(&self) -> &'static str {
         match self {
-            Self::TooLarge(_) => "too-large",
+            Self::TooLarge(_) | Self::TooLargeWeights(_) => "too-large",
             Self::NoMemory(_) => "out-of-memory",
             Self::NoRoom { .. } | Self::Write { .. } => "temporary-file",
         }
@@ -189,7 +195,9 @@ impl Problem {
             Self::Connect(_) | Self::Broken(_) | Self::Protocol(_) | Self::Encoding(_) => "connection",
             Self::Proxy(_) => "proxy",
             Self::ConnectTimeout(_) | Self::Silent(_) | Self::TotalTimeout(_) => "timeout",
-            Self::Certificate(_) | Self::Tls(_) => "certificate",
+            Self::Certificate(_) => "certificate",
+            Self::CertificateDates(_) => "certificate-dates",
+            Self::Tls(_) => "tls",
             Self::Status(_) => "http-status",
             Self::ServerError(_) => "server-error",
             Self::TooManyRedirects(_) | Self::RedirectLoop | Self::Redirect(_) => "redirect",
@@ -232,10 +240,10 @@ impl Problem {
         };
         Self::Certificate(match certificate {
             Certificate::Expired | Certificate::ExpiredContext { .. } => {
-                "it has expired; is the clock right?".to_owned()
+                return Self::CertificateDates("it has expired");
             }
             Certificate::NotValidYet | Certificate::NotValidYetContext { .. } => {
-                "it is not valid yet; is the clock right?".to_owned()
+                return Self::CertificateDates("it is not valid yet");
             }
             Certificate::UnknownIssuer => {
                 "nobody whom this machine trusts has signed it; name the authority's certificate with --ca-file if you \

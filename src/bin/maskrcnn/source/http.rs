@@ -140,7 +140,11 @@ impl Client {
         }
         if status != StatusCode::OK {
             let shown = status.to_string().trim_end_matches(" <unknown status code>").to_owned();
-            let passing = status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS;
+            let passing = status.is_server_error()
+                || matches!(
+                    status,
+                    StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY
+                );
             return Err(if passing { Problem::ServerError(shown) } else { Problem::Status(shown) });
         }
         if let Some(encoding) = response.headers().get(header::CONTENT_ENCODING) {

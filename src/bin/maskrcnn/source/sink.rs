@@ -59,16 +59,18 @@ impl Sink for Memory {
 pub struct Disk {
     file: File,
     directory: PathBuf,
+    limit: Option<u64>,
+    written: u64,
     unchecked: u64,
     progress: ProgressBar,
 }
 
 impl Disk {
-    /// A new file in `directory`.
-    pub fn new(directory: &Path, progress: ProgressBar) -> Result<Self, StorageError> {
+    /// A new file in `directory`, of at most `limit` bytes if there is one.
+    pub fn new(directory: &Path, limit: Option<u64>, progress: ProgressBar) -> Result<Self, StorageError> {
         let file = tempfile::tempfile_in(directory)
             .map_err(|cause| StorageError::Write { directory: directory.display().to_string(), cause })?;
-        Ok(Self { file, directory: directory.to_owned(), unchecked: 0, progress })
+        Ok(Self { file, directory: directory.to_owned(), limit, written: 0, unchecked: 0, progress })
     }
 
     /// The file, with all that has come in it.
@@ -87,6 +89,13 @@ impl Disk {
         Ok(())
     }
 
+    fn check_limit(&self, length: u64) -> Result<(), StorageError> {
+        match self.limit {
+            Some(limit) if length > limit => Err(StorageError::TooLargeWeights(limit)),
+            _ => Ok(()),
+        }
+    }
+
     fn failed(&self, cause: std::io::Error) -> StorageError {
         StorageError::Write { directory: self.directory.display().to_string(), cause }
     }
@@ -97,12 +106,15 @@ impl Sink for Disk {
         restart(&self.progress, length);
         let emptied = self.file.set_len(0).and_then(|()| self.file.seek(SeekFrom::Start(0)));
         emptied.map_err(|cause| self.failed(cause))?;
-        self.unchecked = 0;
+        (self.written, self.unchecked) = (0, 0);
+        self.check_limit(length.unwrap_or(0))?;
         self.check_room(length.unwrap_or(0))
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), StorageError> {
+        self.written += bytes.len() as u64;
         self.unchecked += bytes.len() as u64;
+        self.check_limit(self.written)?;
         if self.unchecked >= CHECK_EVERY {
             self.unchecked = 0;
             self.check_room(0)?;
