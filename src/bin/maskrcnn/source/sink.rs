@@ -149,3 +149,26 @@ fn style(length: Option<u64>) -> ProgressStyle {
     };
     ProgressStyle::with_template(template).expect("the templates are constant")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_no_larger_than_its_limit_whether_its_length_was_announced_or_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let disk = |limit| Disk::new(folder.path(), limit, ProgressBar::hidden()).unwrap();
+        let too_large = |result| matches!(result, Err(StorageError::TooLargeWeights(10)));
+        assert!(too_large(disk(Some(10)).begin(Some(11))));
+        let mut unannounced = disk(Some(10));
+        unannounced.begin(None).unwrap();
+        unannounced.write(b"seven by").unwrap();
+        assert!(too_large(unannounced.write(b"tes")));
+        // A second try begins at nothing.
+        unannounced.begin(Some(10)).unwrap();
+        unannounced.write(b"ten bytes.").unwrap();
+        let mut unlimited = disk(None);
+        unlimited.begin(Some(11)).unwrap();
+        unlimited.write(b"more than 10").unwrap();
+    }
+}
