@@ -58,7 +58,7 @@ COPY LICENSE ${WEIGHTS:-LICENSE} /weights/
 RUN mkdir --parents /baked/usr/local/bin \
  && if [ -n "${WEIGHTS}" ]; then install --mode=644 "/weights/$(basename "${WEIGHTS}")" /baked/usr/local/bin/weights; fi
 
-FROM scratch
+FROM --platform=linux/amd64 scratch
 COPY --from=files /system /
 COPY --from=files /program/usr/local/lib /usr/local/lib
 COPY --from=files /baked /
