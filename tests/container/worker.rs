@@ -88,6 +88,10 @@ pub enum Cause {
     PostComputeComputedFileNotFound,
     /// What computed.json points to is not there.
     PostComputeResultDigestComputationFailed,
+    /// There is callback data in a deal without a callback. A worker forwards it, and the contract does not finalize the
+    /// task: `finalize` of PoCo's contracts/facets/IexecPoco2Facet.sol. It has no name of its own in
+    /// `ReplicateStatusCause`.
+    FinalizeReverted,
 }
 
 /// What a worker contributes.
@@ -333,6 +337,9 @@ fn contribution(output: &Path, callback: bool) -> Result<Contribution, Cause> {
     let computed = fs::read(output.join("computed.json")).map_err(|_| Cause::PostComputeSendComputedFileFailed)?;
     let computed: Value = serde_json::from_slice(&computed).map_err(|_| Cause::PostComputeComputedFileNotFound)?;
     let field = |name: &str| computed.get(name).and_then(Value::as_str);
+    if !callback && field("callback-data").is_some_and(|data| !data.is_empty()) {
+        return Err(Cause::FinalizeReverted);
+    }
     let digest = if callback {
         field("callback-data").and_then(digest::of_callback)
     } else {
@@ -396,5 +403,8 @@ mod tests {
         assert_eq!(judge(&[result, good], true), Err(Cause::PostComputeResultDigestComputationFailed));
         let called = judge(&[("computed.json", r#"{"callback-data": "0xab"}"#)], true).unwrap();
         assert_eq!(called.digest, keccak(&[0xab]));
+        let both = r#"{"deterministic-output-path": "/iexec_out/r.json", "callback-data": "0xab"}"#;
+        assert_eq!(judge(&[result, ("computed.json", both)], false), Err(Cause::FinalizeReverted));
+        assert_eq!(judge(&[result, ("computed.json", both)], true).unwrap().digest, keccak(&[0xab]));
     }
 }
