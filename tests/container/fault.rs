@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::task::assert_done;
 use crate::worker::{Cause, Outcome, Task, Worker};
 use crate::{photo, web};
 
@@ -163,6 +164,29 @@ fn nothing_is_contributed_when_memory_or_threads_run_out() {
         assert_ne!(outcome.exit, Some(0), "{name}");
         assert_not_contributed(&outcome);
     }
+}
+
+#[test]
+fn nothing_is_contributed_when_the_program_has_too_little_memory_for_an_image() {
+    // Enough for the program, its model and a photo; 60 megapixels alone are 180 MB more. The engine cannot limit the
+    // address space (RLIMIT_AS); this is RLIMIT_DATA.
+    let within = |args: &str| Task::new(args).under("--network", "none").under("--ulimit", "data=300000000");
+    let worker = Worker::new();
+    assert_done(&worker.run(&with_photo(&worker, within("--threads 1 photo.jpg"))), &[1]);
+
+    let worker = Worker::new();
+    let task = within("--threads 1 large.png");
+    let (input, _) = worker.folders(&task);
+    fs::create_dir_all(&input).unwrap();
+    image::RgbImage::new(7500, 8000).save(input.join("large.png")).unwrap();
+    let outcome = worker.run(&task);
+    assert_eq!(outcome.exit, Some(1), "{}", outcome.stderr);
+    assert!(
+        outcome.stderr.contains("large.png: cannot decode the PNG image: there is not enough memory"),
+        "{outcome:?}"
+    );
+    assert_not_contributed(&outcome);
+    assert_eq!(outcome.archive, [""; 0]);
 }
 
 /// A small file system in memory, gone when it is dropped.
