@@ -1,4 +1,4 @@
-//! The commands that examples/iexec shows, each run against the emulated worker.
+//! The commands that examples/iexec and examples/oracle show, each run against the emulated worker.
 
 use std::collections::HashMap;
 use std::fs;
@@ -12,20 +12,23 @@ use crate::task::assert_done;
 use crate::web;
 use crate::worker::{Task, Worker};
 
-/// The commands in the code blocks of a section of examples/iexec/README.md that begin with `word`.
-fn commands(section: &str, word: &str) -> Vec<String> {
-    let page = fs::read_to_string(repository("examples/iexec/README.md")).unwrap();
+const PAGE: &str = "examples/iexec/README.md";
+
+/// The commands in the code blocks of a section of `page` that begin with `word`.
+fn commands(page: &str, section: &str, word: &str) -> Vec<String> {
+    let page = fs::read_to_string(repository(page)).unwrap();
     let (_, text) = page.split_once(&format!("\n## {section}\n")).expect("the page has the section");
     let text = text.split("\n## ").next().unwrap().replace("\\\n", " ");
     let blocks = text.split("```sh\n").skip(1).map(|block| block.split("```").next().unwrap().to_owned());
-    let lines: Vec<_> = blocks.flat_map(|block| block.lines().map(str::to_owned).collect::<Vec<_>>()).collect();
+    let lines: Vec<_> =
+        blocks.flat_map(|block| block.lines().map(|line| line.trim_start().to_owned()).collect::<Vec<_>>()).collect();
     lines.into_iter().filter(|line| line.starts_with(word)).collect()
 }
 
-/// The task that the only `iexec app` command of a section asks for, as a shell splits it, with example.org played by
+/// The task that the only `iexec app` command of a section of `page` asks for, as a shell splits it, with example.org played by
 /// `web`.
-fn task(section: &str, web: &Server) -> Task {
-    let [command] = &commands(section, "iexec app ")[..] else { panic!("{section} shows one command") };
+fn task(page: &str, section: &str, web: &Server) -> Task {
+    let [command] = &commands(page, section, "iexec app ")[..] else { panic!("{section} shows one command") };
     let mut shell = Command::new("sh");
     let variables = ["APP", "WORKERPOOL", "DATASET", "CONTRACT"].map(|name| (name, format!("0x{name:0>40}")));
     let words = shell.args(["-c", &format!("printf '%s\\n' {command}")]).envs(variables).output().unwrap();
@@ -40,7 +43,7 @@ fn task(section: &str, web: &Server) -> Task {
     }
     let mut take = |option: &str| options.remove(option);
     let number = |text: Option<&str>| text.map_or(1, |number| number.parse().unwrap());
-    for option in ["--tag", "--workerpool", "--watch"] {
+    for option in ["--chain", "--tag", "--workerpool", "--watch"] {
         take(option);
     }
     let limits = ["0", "1"].into_iter().zip([300, 1200]).collect::<HashMap<_, _>>();
@@ -61,7 +64,7 @@ fn task(section: &str, web: &Server) -> Task {
 #[test]
 fn the_command_for_an_address_works() {
     let web = web();
-    let task = task("An address", &web);
+    let task = task(PAGE, "An address", &web);
     let outcome = Worker::new().run(&task);
     assert_done(&outcome, &[1]);
     assert_eq!(outcome.json("1.json")["options"]["score_threshold"].as_f64().map(|score| score as f32), Some(0.7));
@@ -70,7 +73,7 @@ fn the_command_for_an_address_works() {
 #[test]
 fn the_command_for_input_files_works() {
     let web = web();
-    assert_done(&Worker::new().run(&task("An input file", &web)), &[1, 2]);
+    assert_done(&Worker::new().run(&task(PAGE, "An input file", &web)), &[1, 2]);
 }
 
 #[test]
@@ -79,7 +82,7 @@ fn the_command_for_a_dataset_works() {
     let folder = tempfile::tempdir().unwrap();
     let weights = folder.path().join("weights.pth");
     checkpoint::write_torchvision(&weights);
-    let mut task = task("Weights as a dataset", &web);
+    let mut task = task(PAGE, "Weights as a dataset", &web);
     task.dataset.as_mut().expect("the command names a dataset").1 = Some(weights);
     let outcome = Worker::new().run(&task);
     assert_done(&outcome, &[1]);
@@ -90,7 +93,7 @@ fn the_command_for_a_dataset_works() {
 fn the_command_for_a_bag_works() {
     let web = web();
     let worker = Worker::new();
-    let task = task("A bag of tasks", &web);
+    let task = task(PAGE, "A bag of tasks", &web);
     assert_eq!(task.bag, task.input_files.len());
     for index in 0..task.bag {
         assert_done(&worker.run(&Task { index, ..task.clone() }), &[index + 1]);
@@ -98,9 +101,11 @@ fn the_command_for_a_bag_works() {
 }
 
 #[test]
-fn the_command_for_a_contract_works() {
+fn the_commands_for_a_contract_work() {
     let web = web();
-    let task = task("A contract", &web);
+    let oracle = task("examples/oracle/README.md", "Use", &web);
+    let task = task(PAGE, "A contract", &web);
+    assert_eq!((&oracle.args, oracle.callback), (&task.args, task.callback), "both pages show the same task");
     assert!(task.callback);
     let outcome = Worker::new().run(&task);
     assert_eq!(outcome.exit, Some(0), "{}", outcome.stderr);
@@ -116,7 +121,9 @@ fn the_command_for_a_contract_works() {
 #[test]
 fn the_command_without_iexec_works() {
     let web = web();
-    let [command] = &commands("Without iExec", "docker run ")[..] else { panic!("the section shows one command") };
+    let [command] = &commands(PAGE, "Without iExec", "docker run ")[..] else {
+        panic!("the section shows one command")
+    };
     let command = command.replace("https://example.org", &web.url("")).replace("maskrcnn-dapp", IMAGE);
     let command = command.replacen("docker run", &format!("docker run --network {}", network()), 1);
     let folder = tempfile::tempdir().unwrap();

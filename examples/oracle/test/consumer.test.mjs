@@ -59,6 +59,18 @@ for (const hardfork of HARDFORKS) {
   })
 }
 
+test('the gas is what the main README.md says', async () => {
+  const readme = readFileSync(new URL('../../../README.md', import.meta.url), 'utf8')
+  const row = readme.split('\n').find((line) => line.startsWith('| gas of a contract '))
+  const [, what, stated] = row.split('|').map((cell) => cell.trim())
+  const count = Number(what.match(/keeps (\d+) detections/)[1])
+  // Later rules cost more.
+  const oracle = await Oracle.deploy({ hardfork: HARDFORKS.at(-1) })
+  const { error, gas } = await oracle.finalize(TASK, encode(result(count)))
+  assert.equal(error, null)
+  assert.equal(gas.toLocaleString('en-US'), stated)
+})
+
 test('32 detections fit without the compiler\'s IR pipeline, too', async () => {
   const consumer = compile('contracts/DetectionConsumer.sol', { ...SETTINGS, viaIR: false })
   const oracle = await Oracle.deploy({ consumer })
