@@ -10,6 +10,7 @@ import { getId } from './node_modules/iexec/dist/esm/common/utils/config.js';
 import * as validator from './node_modules/iexec/dist/esm/common/utils/validator.js';
 
 const read = (path) => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
+const EXAMPLES = ['examples/iexec/README.md', 'examples/oracle/README.md'];
 const ZERO = `0x${'0'.repeat(40)}`;
 
 // Checks one section; the schemas let unknown keys pass, which would be misspelt ones.
@@ -68,10 +69,11 @@ test('iexec.json has no errors that would go unnoticed', async () => {
   }
 });
 
-// The `iexec` commands in the code blocks of a page, as a shell splits them.
+// The `iexec` commands in the code blocks of a page, which may be indented, as a shell splits them.
 const commands = (page) => {
-  const blocks = [...read(page).matchAll(/^```sh\n(.*?)^```/gms)].map((match) => match[1]);
-  const lines = blocks.join('').replaceAll('\\\n', ' ').split('\n').filter((line) => line.startsWith('iexec '));
+  const blocks = [...read(page).matchAll(/^ *```sh\n(.*?)^ *```/gms)].map((match) => match[1]);
+  const all = blocks.join('').replaceAll('\\\n', ' ').split('\n').map((line) => line.trimStart());
+  const lines = all.filter((line) => line.startsWith('iexec '));
   const split = (line) => {
     const addressed = line.replaceAll(/\$[A-Z]+/g, ZERO);
     return execFileSync('sh', ['-c', `printf '%s\\0' ${addressed}`], { encoding: 'utf8' }).split('\0').slice(1, -1);
@@ -79,7 +81,7 @@ const commands = (page) => {
   return lines.map(split);
 };
 
-for (const page of ['README.md', 'examples/iexec/README.md']) {
+for (const page of ['README.md', ...EXAMPLES]) {
   test(`the commands of ${page} are those of the SDK, with options that it knows`, () => {
     assert.ok(commands(page).length > 0);
     for (const command of commands(page)) {
@@ -94,12 +96,21 @@ for (const page of ['README.md', 'examples/iexec/README.md']) {
   });
 }
 
-test('the parameters and datasets of examples/iexec are valid', async () => {
+// Without its secret, the SDK refuses a dataset in a trusted environment: checkDatasetRequirements of
+// common/execution/order-helper.js.
+test('a dataset is encrypted and its secret pushed before it is published', () => {
+  const all = commands('examples/iexec/README.md');
+  const names = all.filter(([group]) => group === 'dataset').map(([, name]) => name);
+  assert.deepEqual(names, ['init', 'encrypt', 'deploy', 'push-secret', 'publish']);
+  assert.ok(all.find(([group, name]) => group === 'dataset' && name === 'init').includes('--encrypted'));
+});
+
+test('the parameters and datasets of the examples are valid', async () => {
   const page = read('examples/iexec/README.md');
   const sections = [...page.matchAll(/^```json\n(.*?)^```/gms)].map((match) => JSON.parse(match[1]));
   assert.ok(sections.length > 0);
   for (const { dataset } of sections) await check(validator.datasetSchema(), dataset);
-  for (const command of commands('examples/iexec/README.md').filter(([group]) => group === 'app')) {
+  for (const command of EXAMPLES.flatMap(commands).filter(([group]) => group === 'app')) {
     const value = (option) => command[command.indexOf(option) + 1 || command.length];
     const params = value('--params') ? JSON.parse(value('--params')) : {};
     if (value('--args')) params.iexec_args = value('--args');
