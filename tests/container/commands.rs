@@ -25,8 +25,8 @@ fn commands(page: &str, section: &str, word: &str) -> Vec<String> {
     lines.into_iter().filter(|line| line.starts_with(word)).collect()
 }
 
-/// The task that the only `iexec app` command of a section of `page` asks for, as a shell splits it, with example.org played by
-/// `web`.
+/// The task that the only `iexec app` command of a section of `page` asks for, as a shell splits it, with example.org
+/// played by `web`.
 fn task(page: &str, section: &str, web: &Server) -> Task {
     let [command] = &commands(page, section, "iexec app ")[..] else { panic!("{section} shows one command") };
     let mut shell = Command::new("sh");
