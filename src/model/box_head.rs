@@ -5,7 +5,7 @@ use tch::Tensor;
 
 use crate::config::{BoxHeadConfig, FpnConfig};
 use crate::error::Result;
-use crate::nn::memory::{self, HostTensor};
+use crate::nn::memory::HostTensor;
 use crate::nn::{Linear, Parameters, TchResult};
 use crate::ops::RoiAlign;
 use crate::ops::elementary::softmax;
@@ -60,12 +60,8 @@ impl BoxHead {
     /// Probabilities and deltas of pooled features `[R, C, bins, bins]`, channels-last. `R` may be 0.
     pub fn forward(&self, pooled: &Tensor) -> TchResult<BoxPrediction> {
         let (logits, deltas) = self.logits(pooled)?;
-        let (shape, logits) = (logits.size(), HostTensor::new(&logits)?);
-        let scores = memory::filled::<tch::TchError>(&shape, |scores| {
-            scores.copy_from_slice(logits.as_slice());
-            scores.par_chunks_exact_mut(shape[1] as usize).for_each(softmax);
-            Ok(())
-        })?;
-        Ok(BoxPrediction { scores: HostTensor::new(&scores)?, deltas: HostTensor::new(&deltas)? })
+        let slots = logits.size()[1] as usize;
+        let scores = HostTensor::changed(&logits, |scores| scores.par_chunks_exact_mut(slots).for_each(softmax))?;
+        Ok(BoxPrediction { scores, deltas: HostTensor::new(&deltas)? })
     }
 }

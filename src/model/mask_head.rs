@@ -5,7 +5,7 @@ use tch::{Device, Tensor};
 
 use crate::config::{FpnConfig, MaskHeadConfig};
 use crate::error::Result;
-use crate::nn::memory::{self, HostTensor};
+use crate::nn::memory::HostTensor;
 use crate::nn::{Conv, ConvShape, Deconv, Parameters, TchResult};
 use crate::ops::RoiAlign;
 use crate::ops::elementary::sigmoid;
@@ -68,12 +68,6 @@ impl MaskHead {
         let rows = Tensor::f_arange(slots.len() as i64, (tch::Kind::Int64, self.device))?;
         let slots = Tensor::f_from_slice(&slots)?.f_to_device(self.device)?;
         let logits = logits.f_index(&[Some(rows), Some(slots)])?; // [R, side, side]
-        let (shape, logits) = (logits.size(), HostTensor::new(&logits)?);
-        let probabilities = memory::filled::<tch::TchError>(&shape, |probabilities| {
-            let pairs = probabilities.par_iter_mut().zip(logits.as_slice());
-            pairs.for_each(|(probability, &logit)| *probability = sigmoid(logit));
-            Ok(())
-        })?;
-        HostTensor::new(&probabilities)
+        HostTensor::changed(&logits, |values| values.par_iter_mut().for_each(|value| *value = sigmoid(*value)))
     }
 }

@@ -22,6 +22,18 @@ impl HostTensor {
         Self::new(&feature.f_permute([0, 2, 3, 1])?)
     }
 
+    /// The elements of a tensor as `change` makes them of the row-major old ones; the tensor stays as it is. `change` is not
+    /// called when there are none.
+    pub fn changed(tensor: &Tensor, change: impl FnOnce(&mut [f32])) -> TchResult<Self> {
+        let old = Self::new(tensor)?;
+        let new = filled::<tch::TchError>(&tensor.size(), |elements| {
+            elements.copy_from_slice(old.as_slice());
+            change(elements);
+            Ok(())
+        })?;
+        Ok(Self(new))
+    }
+
     /// The tensor itself: on the CPU, f32, contiguous.
     pub fn as_tensor(&self) -> &Tensor {
         &self.0
