@@ -1,4 +1,5 @@
-//! Tells the linker where the programs find libtorch when they run, so that nobody has to set LD_LIBRARY_PATH.
+//! Tells the linker where the programs find libtorch when they run, so that nobody has to set
+//! LD_LIBRARY_PATH.
 
 use std::{env, fs, path::Path};
 
@@ -6,7 +7,8 @@ fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-env-changed=LIBTORCH");
 
-    // In a container, or wherever the program is copied to, its libraries lie beside it or in ../lib.
+    // In a container, or wherever the program is copied to, its libraries lie beside it or in
+    // ../lib.
     for relative in ["$ORIGIN", "$ORIGIN/../lib"] {
         println!("cargo:rustc-link-arg=-Wl,-rpath,{relative}");
     }
@@ -21,6 +23,10 @@ fn main() {
     // libtorch has no function that tells its version; its folder does.
     let version_file = Path::new(&libraries).with_file_name("build-version");
     println!("cargo:rerun-if-changed={}", version_file.display());
-    let version = fs::read_to_string(&version_file).unwrap_or_else(|_| "2.13, build unknown".to_owned());
-    println!("cargo:rustc-env=MASKRCNN_LIBTORCH_VERSION={}", version.trim());
+    let version =
+        fs::read_to_string(&version_file).unwrap_or_else(|_| "2.13, build unknown".to_owned());
+    println!(
+        "cargo:rustc-env=MASKRCNN_LIBTORCH_VERSION={}",
+        version.trim()
+    );
 }

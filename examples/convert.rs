@@ -1,7 +1,8 @@
-//! Writes any checkpoint that the program reads as canonical safetensors:
-//! `cargo run --release --example convert -- maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth v1.safetensors [--half]`.
+//! Writes any checkpoint that the program reads as canonical safetensors: `cargo run --release
+//! --example convert -- maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth v1.safetensors [--half]`.
 //!
-//! The result has torchvision's current names, loads by mapping instead of reading, and with `--half` takes half the room.
+//! The result has torchvision's current names, loads by mapping instead of reading, and with
+//! `--half` takes half the room.
 
 use std::path::Path;
 
@@ -17,10 +18,16 @@ fn main() -> Result<()> {
     };
 
     let weights = Weights::open(from)?;
-    println!("{}: {}, {} classes", from.display(), weights.family(), weights.labels().count());
+    println!(
+        "{}: {}, {} classes",
+        from.display(),
+        weights.family(),
+        weights.labels().count()
+    );
     weights.save(to, precision)?;
 
-    // What cannot be built would be no checkpoint: a missing or leftover tensor shows here and not at the user's.
+    // What cannot be built would be no checkpoint: a missing or leftover tensor shows here and not
+    // at the user's.
     let written = Weights::open(to)?;
     let sha256 = written.sha256();
     MaskRcnn::new(written, Device::Cpu)?;

@@ -1,4 +1,5 @@
-//! The library in thirty lines: `cargo run --release --example segment -- photo.jpg found.png [weights]`.
+//! The library in thirty lines: `cargo run --release --example segment -- photo.jpg found.png
+//! [weights]`.
 
 use std::path::Path;
 
@@ -16,17 +17,27 @@ fn main() -> Result<()> {
 
     let model = MaskRcnn::new(weights, Device::Cpu)?;
     // Upright, as the camera was held; `image::open` would not turn it.
-    let mut decoder = ImageReader::open(photo)?.with_guessed_format()?.into_decoder()?;
+    let mut decoder = ImageReader::open(photo)?
+        .with_guessed_format()?
+        .into_decoder()?;
     let orientation = decoder.orientation()?;
     let mut photo = DynamicImage::from_decoder(decoder)?;
     photo.apply_orientation(orientation);
     let photo = photo.to_rgb8();
-    let options = SegmentOptions { score_threshold: 0.6, ..SegmentOptions::default() };
+    let options = SegmentOptions {
+        score_threshold: 0.6,
+        ..SegmentOptions::default()
+    };
     let detections = model.segment(&photo, &options)?;
 
     for found in &detections {
         let (x, y) = (found.bbox.x1, found.bbox.y1);
-        println!("{} {:.2} at {x:.0}, {y:.0}: {} pixels", found.label, found.score, found.mask.area());
+        println!(
+            "{} {:.2} at {x:.0}, {y:.0}: {} pixels",
+            found.label,
+            found.score,
+            found.mask.area()
+        );
     }
     render(&photo, &detections, &Style::default()).save(picture)?;
     Ok(())

@@ -1,6 +1,8 @@
-//! Everything that tells one network from another, as data. Families fill it in; nothing below them asks who they are.
+//! Everything that tells one network from another, as data. Families fill it in; nothing below them
+//! asks who they are.
 //!
-//! Names and defaults follow torchvision's constructor arguments (`models/detection/mask_rcnn.py`, `faster_rcnn.py`).
+//! Names and defaults follow torchvision's constructor arguments (`models/detection/mask_rcnn.py`,
+//! `faster_rcnn.py`).
 
 /// The whole network and its pre- and post-processing.
 #[derive(Clone, Debug, PartialEq)]

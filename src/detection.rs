@@ -7,7 +7,8 @@ use crate::geometry::{BBox, Size};
 /// One object that the model found, in pixels of the original image.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Detection {
-    /// The class's number in the data set that the model was trained on (COCO: 1 to 90), whatever its slot in the network.
+    /// The class's number in the data set that the model was trained on (COCO: 1 to 90), whatever
+    /// its slot in the network.
     pub category_id: u32,
     /// The class's name, such as `dog`.
     pub label: Arc<str>,
@@ -15,39 +16,48 @@ pub struct Detection {
     pub score: f32,
     /// The box, in original pixels.
     pub bbox: BBox,
-    /// The pixels of the object, in original pixels; it may leave the box by the width of a mask cell.
+    /// The pixels of the object, in original pixels; it may leave the box by the width of a mask
+    /// cell.
     pub mask: Mask,
 }
 
 /// A binary mask of an image, stored for the rectangle that it covers: everything outside is off.
 ///
-/// Storing the rectangle and not the image keeps a hundred small objects in a large photo small; storing eight pixels a byte
-/// keeps a hundred large ones, in the largest photo that the program reads, at 1.25 GB.
+/// Storing the rectangle and not the image keeps a hundred small objects in a large photo small;
+/// storing eight pixels a byte keeps a hundred large ones, in the largest photo that the program
+/// reads, at 1.25 GB.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mask {
     image: Size,
     left: usize,
     top: usize,
     region: Size,
-    /// Row-major over the region, eight pixels a byte from the lowest bit up; each row begins with a byte.
+    /// Row-major over the region, eight pixels a byte from the lowest bit up; each row begins with
+    /// a byte.
     bits: Vec<u8>,
 }
 
 impl Mask {
-    /// A mask of an image of size `image`: `bits`, row by row, fill the rectangle of size `region` whose first pixel
-    /// is (`left`, `top`). An empty rectangle is an empty mask.
+    /// A mask of an image of size `image`: `bits`, row by row, fill the rectangle of size `region`
+    /// whose first pixel is (`left`, `top`). An empty rectangle is an empty mask.
     ///
     /// # Panics
     ///
-    /// When the rectangle leaves the image or `bits` does not fill it: a bug of the caller, never of the input.
+    /// When the rectangle leaves the image or `bits` does not fill it: a bug of the caller, never
+    /// of the input.
     pub fn new(image: Size, left: usize, top: usize, region: Size, bits: Vec<bool>) -> Self {
-        assert_eq!(bits.len(), region.area(), "mask bits do not fill their region");
+        assert_eq!(
+            bits.len(),
+            region.area(),
+            "mask bits do not fill their region"
+        );
         Self::from_rows(image, left, top, region, |y, row| {
             row.copy_from_slice(&bits[y * region.width..][..region.width])
         })
     }
 
-    /// [`new`](Self::new), asking `fill` for one row of the rectangle after the other: its number, and where its bits go.
+    /// [`new`](Self::new), asking `fill` for one row of the rectangle after the other: its number,
+    /// and where its bits go.
     pub(crate) fn from_rows(
         image: Size,
         left: usize,
@@ -55,17 +65,29 @@ impl Mask {
         region: Size,
         mut fill: impl FnMut(usize, &mut [bool]),
     ) -> Self {
-        let inside =
-            |start: usize, length: usize, side: usize| start.checked_add(length).is_some_and(|end| end <= side);
-        let fits = inside(left, region.width, image.width) && inside(top, region.height, image.height);
+        let inside = |start: usize, length: usize, side: usize| {
+            start.checked_add(length).is_some_and(|end| end <= side)
+        };
+        let fits =
+            inside(left, region.width, image.width) && inside(top, region.height, image.height);
         assert!(fits, "mask leaves its image");
         let mut bits = Vec::with_capacity(region.height * region.width.div_ceil(8));
         let mut row = vec![false; region.width];
         for y in 0..region.height {
             fill(y, &mut row);
-            bits.extend(row.chunks(8).map(|bits| bits.iter().rev().fold(0, |byte, &bit| byte << 1 | u8::from(bit))));
+            bits.extend(row.chunks(8).map(|bits| {
+                bits.iter()
+                    .rev()
+                    .fold(0, |byte, &bit| byte << 1 | u8::from(bit))
+            }));
         }
-        Self { image, left, top, region, bits }
+        Self {
+            image,
+            left,
+            top,
+            region,
+            bits,
+        }
     }
 
     /// A mask with no pixel set.
@@ -93,7 +115,8 @@ impl Mask {
         self.region
     }
 
-    /// Whether the pixel in column `x` and row `y` is set; false outside the stored rectangle and outside the image.
+    /// Whether the pixel in column `x` and row `y` is set; false outside the stored rectangle and
+    /// outside the image.
     pub fn contains(&self, x: usize, y: usize) -> bool {
         match (x.checked_sub(self.left), y.checked_sub(self.top)) {
             (Some(x), Some(y)) if x < self.region.width && y < self.region.height => {
@@ -103,19 +126,26 @@ impl Mask {
         }
     }
 
-    /// The bits of row `y` of the image, from column [`left`](Self::left) on; empty outside the stored rectangle.
+    /// The bits of row `y` of the image, from column [`left`](Self::left) on; empty outside the
+    /// stored rectangle.
     pub fn row(&self, y: usize) -> impl Iterator<Item = bool> {
         let stride = self.region.width.div_ceil(8);
         let bytes = match y.checked_sub(self.top) {
             Some(y) if y < self.region.height => &self.bits[y * stride..][..stride],
             _ => &[],
         };
-        bytes.iter().flat_map(|byte| (0..8).map(move |bit| byte >> bit & 1 == 1)).take(self.region.width)
+        bytes
+            .iter()
+            .flat_map(|byte| (0..8).map(move |bit| byte >> bit & 1 == 1))
+            .take(self.region.width)
     }
 
     /// The number of pixels that are set.
     pub fn area(&self) -> usize {
-        self.bits.iter().map(|byte| byte.count_ones() as usize).sum()
+        self.bits
+            .iter()
+            .map(|byte| byte.count_ones() as usize)
+            .sum()
     }
 
     /// Intersection over union of two masks of the same image, 0 to 1; 1 when both are empty.
@@ -127,7 +157,11 @@ impl Mask {
             }
         }
         let union = self.area() + other.area() - intersection;
-        if union == 0 { 1.0 } else { intersection as f64 / union as f64 }
+        if union == 0 {
+            1.0
+        } else {
+            intersection as f64 / union as f64
+        }
     }
 
     /// The mask as COCO's run-length encoding.
@@ -149,13 +183,21 @@ impl Mask {
             }
             push(false, height - self.top - self.region.height, &mut run);
         }
-        push(false, (self.image.width - self.left - self.region.width) * height, &mut run);
+        push(
+            false,
+            (self.image.width - self.left - self.region.width) * height,
+            &mut run,
+        );
         counts.push(run);
-        Rle { size: self.image, counts }
+        Rle {
+            size: self.image,
+            counts,
+        }
     }
 }
 
-/// COCO's run-length encoding of a mask: lengths of runs of off, on, off, … pixels, column by column.
+/// COCO's run-length encoding of a mask: lengths of runs of off, on, off, … pixels, column by
+/// column.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rle {
     /// The size of the image.
@@ -165,8 +207,9 @@ pub struct Rle {
 }
 
 impl Rle {
-    /// The counts as pycocotools writes them: from the fourth on as the difference to the count two before, five bits a
-    /// character from the lowest up, bit 5 saying that more follow, offset by 48.
+    /// The counts as pycocotools writes them: from the fourth on as the difference to the count two
+    /// before, five bits a character from the lowest up, bit 5 saying that more follow, offset by
+    /// 48.
     ///
     /// pycocotools `common/maskApi.c`, `rleToString`.
     pub fn compressed(&self) -> String {
@@ -179,8 +222,13 @@ impl Rle {
             loop {
                 let bits = (rest & 0x1f) as u8;
                 rest >>= 5;
-                // The sign is bit 4 of the last character, so that bit must agree with what is left.
-                let more = if bits & 0x10 != 0 { rest != -1 } else { rest != 0 };
+                // The sign is bit 4 of the last character, so that bit must agree with what is
+                // left.
+                let more = if bits & 0x10 != 0 {
+                    rest != -1
+                } else {
+                    rest != 0
+                };
                 text.push(char::from((bits | u8::from(more) << 5) + 48));
                 if !more {
                     break;
@@ -197,17 +245,26 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::Value;
 
-    /// The masks of `tests/reference/make_rle.py`, as (name, mask filling its image, pycocotools' counts and area).
+    /// The masks of `tests/reference/make_rle.py`, as (name, mask filling its image, pycocotools'
+    /// counts and area).
     fn reference() -> Vec<(String, Mask, String, usize)> {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/rle.json");
-        let cases: Vec<Value> = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+        let cases: Vec<Value> =
+            serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
         let number = |value: &Value| value.as_u64().unwrap() as usize;
         let case = |case: &Value| {
             let size = Size::new(number(&case["height"]), number(&case["width"]));
             let runs = case["runs"].as_array().unwrap().iter().enumerate();
-            let bits = runs.flat_map(|(i, run)| std::iter::repeat_n(i % 2 == 1, number(run))).collect();
+            let bits = runs
+                .flat_map(|(i, run)| std::iter::repeat_n(i % 2 == 1, number(run)))
+                .collect();
             let text = |key: &str| case[key].as_str().unwrap().to_owned();
-            (text("name"), Mask::new(size, 0, 0, size, bits), text("counts"), number(&case["area"]))
+            (
+                text("name"),
+                Mask::new(size, 0, 0, size, bits),
+                text("counts"),
+                number(&case["area"]),
+            )
         };
         cases.iter().map(case).collect()
     }
@@ -215,15 +272,28 @@ mod tests {
     /// The same mask, stored for the smallest rectangle that holds it.
     fn cropped(mask: &Mask) -> Mask {
         let Size { height, width } = mask.image();
-        let columns: Vec<_> = (0..width).filter(|&x| (0..height).any(|y| mask.contains(x, y))).collect();
-        let rows: Vec<_> = (0..height).filter(|&y| (0..width).any(|x| mask.contains(x, y))).collect();
-        let (Some((&left, &right)), Some((&top, &bottom))) =
-            (columns.first().zip(columns.last()), rows.first().zip(rows.last()))
-        else {
+        let columns: Vec<_> = (0..width)
+            .filter(|&x| (0..height).any(|y| mask.contains(x, y)))
+            .collect();
+        let rows: Vec<_> = (0..height)
+            .filter(|&y| (0..width).any(|x| mask.contains(x, y)))
+            .collect();
+        let (Some((&left, &right)), Some((&top, &bottom))) = (
+            columns.first().zip(columns.last()),
+            rows.first().zip(rows.last()),
+        ) else {
             return Mask::empty(mask.image());
         };
-        let bits = (top..=bottom).flat_map(|y| (left..=right).map(move |x| mask.contains(x, y))).collect();
-        Mask::new(mask.image(), left, top, Size::new(bottom - top + 1, right - left + 1), bits)
+        let bits = (top..=bottom)
+            .flat_map(|y| (left..=right).map(move |x| mask.contains(x, y)))
+            .collect();
+        Mask::new(
+            mask.image(),
+            left,
+            top,
+            Size::new(bottom - top + 1, right - left + 1),
+            bits,
+        )
     }
 
     /// pycocotools `rleFrString`.
@@ -248,7 +318,10 @@ mod tests {
             }
             counts.push(value);
         }
-        counts.into_iter().map(|count| u32::try_from(count).unwrap()).collect()
+        counts
+            .into_iter()
+            .map(|count| u32::try_from(count).unwrap())
+            .collect()
     }
 
     #[test]
@@ -281,11 +354,15 @@ mod tests {
     /// A mask stored for a rectangle anywhere in its image, by its margins on the four sides.
     fn any_mask() -> impl Strategy<Value = Mask> {
         let margins = (0usize..9, 0usize..9, 0usize..9, 0usize..9);
-        (margins, 0usize..30, 0usize..30).prop_flat_map(|((left, top, right, bottom), height, width)| {
-            let image = Size::new(top + height + bottom, left + width + right);
-            let bits = prop::collection::vec(any::<bool>(), height * width);
-            bits.prop_map(move |bits| Mask::new(image, left, top, Size::new(height, width), bits))
-        })
+        (margins, 0usize..30, 0usize..30).prop_flat_map(
+            |((left, top, right, bottom), height, width)| {
+                let image = Size::new(top + height + bottom, left + width + right);
+                let bits = prop::collection::vec(any::<bool>(), height * width);
+                bits.prop_map(move |bits| {
+                    Mask::new(image, left, top, Size::new(height, width), bits)
+                })
+            },
+        )
     }
 
     proptest! {

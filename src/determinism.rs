@@ -2,16 +2,17 @@
 
 use crate::error::Error;
 
-/// Environment variables under which the network computes the same bits on every x86-64 processor with AVX2 and FMA, for
-/// any number of threads.
+/// Environment variables under which the network computes the same bits on every x86-64 processor
+/// with AVX2 and FMA, for any number of threads.
 ///
-/// libtorch reads them when it first computes, so they must be set before that; a library has no business changing its
-/// process's environment, so this is left to the program. They win over whatever the user set. Ask
-/// [`check_determinism`] too.
+/// libtorch reads them when it first computes, so they must be set before that; a library has no
+/// business changing its process's environment, so this is left to the program. They win over
+/// whatever the user set. Ask [`check_determinism`] too.
 ///
-/// Without them the bits still do not depend on the number of threads: everything whose order of summation did is
-/// computed otherwise than libtorch would. What is left is the choice of oneDNN's kernels. Those for AVX-512 divide long
-/// sums by the size of the processor's second-level cache; those for AVX2 do not, and every processor has them.
+/// Without them the bits still do not depend on the number of threads: everything whose order of
+/// summation did is computed otherwise than libtorch would. What is left is the choice of oneDNN's
+/// kernels. Those for AVX-512 divide long sums by the size of the processor's second-level cache;
+/// those for AVX2 do not, and every processor has them.
 pub const DETERMINISTIC_ENVIRONMENT: [(&str, &str); 4] = [
     ("ONEDNN_MAX_CPU_ISA", "AVX2"),
     // Vectors of the width that the instruction set has.

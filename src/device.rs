@@ -54,7 +54,11 @@ mod tests {
 
     #[test]
     fn names_are_read_and_written() {
-        for (text, device) in [("cpu", Device::Cpu), ("cuda:3", Device::Cuda(3)), ("mps", Device::Mps)] {
+        for (text, device) in [
+            ("cpu", Device::Cpu),
+            ("cuda:3", Device::Cuda(3)),
+            ("mps", Device::Mps),
+        ] {
             assert_eq!(text.parse::<Device>().unwrap(), device);
             assert_eq!(device.to_string(), text);
         }
@@ -65,7 +69,10 @@ mod tests {
     fn other_names_are_refused_with_what_there_is() {
         for text in ["", "gpu", "cuda:", "cuda:-1", "cuda:x", "CPU"] {
             let message = text.parse::<Device>().unwrap_err().to_string();
-            assert!(message.contains("expected cpu, cuda, cuda:N or mps"), "{message}");
+            assert!(
+                message.contains("expected cpu, cuda, cuda:N or mps"),
+                "{message}"
+            );
         }
     }
 }

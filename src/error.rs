@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 /// What can go wrong in the library.
 ///
-/// Messages are lowercase, without a full stop, and name what was expected and what was found. A cause that another
-/// error carries is its [`source`](std::error::Error::source), not repeated in the message.
+/// Messages are lowercase, without a full stop, and name what was expected and what was found. A
+/// cause that another error carries is its [`source`](std::error::Error::source), not repeated in
+/// the message.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -124,7 +125,9 @@ pub enum Error {
     },
 
     /// This processor cannot compute the bits that all others compute.
-    #[error("reproducible bits need an x86-64 processor with AVX2 and FMA, and this one has not both")]
+    #[error(
+        "reproducible bits need an x86-64 processor with AVX2 and FMA, and this one has not both"
+    )]
     Processor,
 
     /// The image cannot be given to the network.
@@ -172,13 +175,22 @@ pub enum Error {
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 fn tensors(count: usize) -> String {
-    if count == 1 { "a tensor".to_owned() } else { format!("{count} tensors") }
+    if count == 1 {
+        "a tensor".to_owned()
+    } else {
+        format!("{count} tensors")
+    }
 }
 
 /// The first few names: enough to see the pattern, short enough for one line.
 fn some(names: &[String]) -> String {
     const SHOWN: usize = 3;
-    let mut text = names.iter().take(SHOWN).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    let mut text = names
+        .iter()
+        .take(SHOWN)
+        .map(|name| format!("`{name}`"))
+        .collect::<Vec<_>>()
+        .join(", ");
     if names.len() > SHOWN {
         text += &format!(" and {} more", names.len() - SHOWN);
     }
@@ -186,7 +198,8 @@ fn some(names: &[String]) -> String {
 }
 
 impl Error {
-    /// The word for this kind of error, for programs that read errors. It stays the same in later versions.
+    /// The word for this kind of error, for programs that read errors. It stays the same in later
+    /// versions.
     pub fn code(&self) -> &'static str {
         match self {
             Self::ReadFile { .. } => "read-file",
@@ -212,16 +225,27 @@ impl Error {
 
     /// Wraps what libtorch said: its first line, without the C++ stack that follows.
     pub(crate) fn torch(doing: &'static str, error: tch::TchError) -> Self {
-        // PyTorch's allocators on the processor and on GPUs, the C++ library, and oneDNN, which says no more than this
-        // where it lacks memory; for the layers of these networks it always has an implementation.
-        const NO_MEMORY: [&str; 4] =
-            ["can't allocate memory", "out of memory", "std::bad_alloc", "could not create a primitive"];
+        // PyTorch's allocators on the processor and on GPUs, the C++ library, and oneDNN, which
+        // says no more than this where it lacks memory; for the layers of these networks it always
+        // has an implementation.
+        const NO_MEMORY: [&str; 4] = [
+            "can't allocate memory",
+            "out of memory",
+            "std::bad_alloc",
+            "could not create a primitive",
+        ];
         let text = error.to_string();
         let line = text.lines().next().unwrap_or_default().trim().to_owned();
         if NO_MEMORY.iter().any(|words| line.contains(words)) {
-            Self::OutOfMemory { doing, source: line.into() }
+            Self::OutOfMemory {
+                doing,
+                source: line.into(),
+            }
         } else {
-            Self::Torch { doing, source: line.into() }
+            Self::Torch {
+                doing,
+                source: line.into(),
+            }
         }
     }
 }
@@ -235,11 +259,20 @@ mod tests {
         // As libtorch 2.13 says it under `ulimit -v`.
         let text = "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: you \
                     tried to allocate 884736 bytes. Error code 12 (Cannot allocate memory)\nframe #0: c10::Throw";
-        let error = Error::torch("computing the backbone", tch::TchError::Torch(text.to_owned()));
+        let error = Error::torch(
+            "computing the backbone",
+            tch::TchError::Torch(text.to_owned()),
+        );
         assert_eq!(error.code(), "out-of-memory");
         let source = std::error::Error::source(&error).unwrap().to_string();
-        assert!(!source.contains("frame") && !source.contains('\n'), "{source}");
-        let other = Error::torch("computing the backbone", tch::TchError::Torch("sizes differ\nframe #0".to_owned()));
+        assert!(
+            !source.contains("frame") && !source.contains('\n'),
+            "{source}"
+        );
+        let other = Error::torch(
+            "computing the backbone",
+            tch::TchError::Torch("sizes differ\nframe #0".to_owned()),
+        );
         assert_eq!(other.code(), "libtorch");
     }
 }

@@ -20,8 +20,12 @@ pub(crate) struct Fixture {
 impl Fixture {
     /// The file below `tests/fixtures`.
     pub fn open(file: &str) -> Self {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(file);
-        Self { bytes: std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display())) }
+        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("tests/fixtures")
+            .join(file);
+        Self {
+            bytes: std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display())),
+        }
     }
 
     /// torchvision's operators on small inputs; `tests/reference/make_ops.py` says what is in it.
@@ -33,7 +37,10 @@ impl Fixture {
     pub fn cases(&self, operator: &str) -> BTreeSet<String> {
         let tensors = self.tensors();
         let of_operator = tensors.names().into_iter().filter_map(|name| {
-            let (case, _) = name.strip_prefix(operator)?.strip_prefix('.')?.split_once('.')?;
+            let (case, _) = name
+                .strip_prefix(operator)?
+                .strip_prefix('.')?
+                .split_once('.')?;
             Some(format!("{operator}.{case}."))
         });
         let cases: BTreeSet<String> = of_operator.collect();
@@ -46,13 +53,20 @@ impl Fixture {
     }
 
     fn view(&self, name: &str, dtype: Dtype) -> TensorView<'_> {
-        let view = self.tensors().tensor(name).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let view = self
+            .tensors()
+            .tensor(name)
+            .unwrap_or_else(|e| panic!("{name}: {e}"));
         assert_eq!(view.dtype(), dtype, "{name}");
         view
     }
 
     pub fn shape(&self, name: &str) -> Vec<usize> {
-        self.tensors().tensor(name).unwrap_or_else(|e| panic!("{name}: {e}")).shape().to_vec()
+        self.tensors()
+            .tensor(name)
+            .unwrap_or_else(|e| panic!("{name}: {e}"))
+            .shape()
+            .to_vec()
     }
 
     pub fn bytes(&self, name: &str) -> Vec<u8> {
@@ -60,23 +74,49 @@ impl Fixture {
     }
 
     pub fn floats(&self, name: &str) -> Vec<f32> {
-        self.view(name, Dtype::F32).data().as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()
+        self.view(name, Dtype::F32)
+            .data()
+            .as_chunks()
+            .0
+            .iter()
+            .map(|bytes| f32::from_le_bytes(*bytes))
+            .collect()
     }
 
     pub fn doubles(&self, name: &str) -> Vec<f64> {
-        self.view(name, Dtype::F64).data().as_chunks().0.iter().map(|bytes| f64::from_le_bytes(*bytes)).collect()
+        self.view(name, Dtype::F64)
+            .data()
+            .as_chunks()
+            .0
+            .iter()
+            .map(|bytes| f64::from_le_bytes(*bytes))
+            .collect()
     }
 
     pub fn integers(&self, name: &str) -> Vec<i64> {
-        self.view(name, Dtype::I64).data().as_chunks().0.iter().map(|bytes| i64::from_le_bytes(*bytes)).collect()
+        self.view(name, Dtype::I64)
+            .data()
+            .as_chunks()
+            .0
+            .iter()
+            .map(|bytes| i64::from_le_bytes(*bytes))
+            .collect()
     }
 
     pub fn indices(&self, name: &str) -> Vec<usize> {
-        self.integers(name).into_iter().map(|index| usize::try_from(index).unwrap()).collect()
+        self.integers(name)
+            .into_iter()
+            .map(|index| usize::try_from(index).unwrap())
+            .collect()
     }
 
     pub fn boxes(&self, name: &str) -> Vec<BBox> {
-        self.floats(name).as_chunks().0.iter().map(|&[x1, y1, x2, y2]| BBox::new(x1, y1, x2, y2)).collect()
+        self.floats(name)
+            .as_chunks()
+            .0
+            .iter()
+            .map(|&[x1, y1, x2, y2]| BBox::new(x1, y1, x2, y2))
+            .collect()
     }
 
     /// A height and a width.
@@ -93,7 +133,10 @@ impl Fixture {
 
 /// The edges of boxes, one after the other.
 pub(crate) fn edges(boxes: &[BBox]) -> Vec<f32> {
-    boxes.iter().flat_map(|b| [b.x1, b.y1, b.x2, b.y2]).collect()
+    boxes
+        .iter()
+        .flat_map(|b| [b.x1, b.y1, b.x2, b.y2])
+        .collect()
 }
 
 /// The largest difference between two lists of equal length; NaN in one alone is infinite.
@@ -110,7 +153,8 @@ pub(crate) fn difference(found: &[f32], expected: &[f32]) -> f32 {
     found.iter().zip(expected).map(apart).fold(0.0, f32::max)
 }
 
-/// torchvision's v1 with every tensor filled by the formula that the fixtures were made with: name to shape.
+/// torchvision's v1 with every tensor filled by the formula that the fixtures were made with: name
+/// to shape.
 pub(crate) struct V1(pub BTreeMap<String, Vec<i64>>);
 
 impl V1 {
@@ -121,7 +165,10 @@ impl V1 {
         let tensor = |line: &str| {
             let mut fields = line.split('\t');
             let (name, shape) = (fields.next().unwrap(), fields.next().unwrap());
-            (name.to_owned(), shape.split(',').map(|side| side.parse().unwrap()).collect())
+            (
+                name.to_owned(),
+                shape.split(',').map(|side| side.parse().unwrap()).collect(),
+            )
         };
         Self(layout.lines().map(tensor).collect())
     }
@@ -141,13 +188,23 @@ impl V1 {
             .0
             .iter()
             .map(|(name, shape)| {
-                let bytes = formula::fill(name, shape).iter().flat_map(|value| value.to_le_bytes()).collect();
-                (stored_name(name), shape.iter().map(|&side| side as usize).collect(), bytes)
+                let bytes = formula::fill(name, shape)
+                    .iter()
+                    .flat_map(|value| value.to_le_bytes())
+                    .collect();
+                (
+                    stored_name(name),
+                    shape.iter().map(|&side| side as usize).collect(),
+                    bytes,
+                )
             })
             .collect();
-        let views = values
-            .iter()
-            .map(|(name, shape, bytes)| (name, TensorView::new(Dtype::F32, shape.clone(), bytes).unwrap()));
+        let views = values.iter().map(|(name, shape, bytes)| {
+            (
+                name,
+                TensorView::new(Dtype::F32, shape.clone(), bytes).unwrap(),
+            )
+        });
         safetensors::serialize(views, metadata).unwrap()
     }
 }

@@ -1,10 +1,11 @@
-//! The way in for the fuzz targets of `fuzz/`, which see only the public face; it exists only where `cfg(fuzzing)` is set.
+//! The way in for the fuzz targets of `fuzz/`, which see only the public face; it exists only where
+//! `cfg(fuzzing)` is set.
 
 use crate::checkpoint::Checkpoint;
 use crate::error::{Error, Result};
 
-/// Reads `bytes` as a checkpoint of any format and takes every tensor, so that each offset that it promises is used.
-/// Returns the number of elements that were taken.
+/// Reads `bytes` as a checkpoint of any format and takes every tensor, so that each offset that it
+/// promises is used. Returns the number of elements that were taken.
 ///
 /// # Errors
 ///
@@ -12,7 +13,8 @@ use crate::error::{Error, Result};
 ///
 /// # Panics
 ///
-/// When a tensor that was promised cannot be taken or something is left: a bug, whatever the bytes are.
+/// When a tensor that was promised cannot be taken or something is left: a bug, whatever the bytes
+/// are.
 pub fn checkpoint(bytes: &[u8]) -> Result<usize> {
     let mut tensors = Checkpoint::from_bytes(bytes.to_vec())?.tensors;
     let names: Vec<String> = tensors.names().map(str::to_owned).collect();

@@ -1,6 +1,7 @@
 //! Sizes and boxes, with no tensor and no image in sight.
 
-/// A height and a width, in pixels or feature cells. Never a bare pair, so that the two cannot be swapped.
+/// A height and a width, in pixels or feature cells. Never a bare pair, so that the two cannot be
+/// swapped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Size {
     /// Number of rows.
@@ -28,8 +29,8 @@ impl std::fmt::Display for Size {
     }
 }
 
-/// An axis-aligned box by its corners, in pixels with the origin at the top left; `x2` and `y2` are exclusive edges,
-/// so a box of one pixel is one unit wide (no "+1" as in the Caffe-era detectors).
+/// An axis-aligned box by its corners, in pixels with the origin at the top left; `x2` and `y2` are
+/// exclusive edges, so a box of one pixel is one unit wide (no "+1" as in the Caffe-era detectors).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct BBox {
     /// Left edge.
@@ -68,9 +69,15 @@ impl BBox {
     /// torchvision `ops/boxes.py`, `clip_boxes_to_image`.
     pub fn clip(self, image: Size) -> Self {
         let (width, height) = (image.width as f32, image.height as f32);
-        // max before min, as torch's clamp does: NaN stays NaN and is dropped by the size test that follows.
+        // max before min, as torch's clamp does: NaN stays NaN and is dropped by the size test that
+        // follows.
         let clamp = |v: f32, most: f32| if v.is_nan() { v } else { v.max(0.0).min(most) };
-        Self::new(clamp(self.x1, width), clamp(self.y1, height), clamp(self.x2, width), clamp(self.y2, height))
+        Self::new(
+            clamp(self.x1, width),
+            clamp(self.y1, height),
+            clamp(self.x2, width),
+            clamp(self.y2, height),
+        )
     }
 
     /// Whether both sides have at least this length; never for NaN.
@@ -87,14 +94,18 @@ impl BBox {
 
     /// Intersection over union, in 0..=1; 0 when both boxes are empty.
     ///
-    /// The order of the operations is that of torchvision's `nms_kernel.cpp`, so that a comparison against a
-    /// threshold falls the same way.
+    /// The order of the operations is that of torchvision's `nms_kernel.cpp`, so that a comparison
+    /// against a threshold falls the same way.
     pub fn iou(self, other: Self) -> f32 {
         let width = (self.x2.min(other.x2) - self.x1.max(other.x1)).max(0.0);
         let height = (self.y2.min(other.y2) - self.y1.max(other.y1)).max(0.0);
         let intersection = width * height;
         let union = self.area() + other.area() - intersection;
-        if union > 0.0 { intersection / union } else { 0.0 }
+        if union > 0.0 {
+            intersection / union
+        } else {
+            0.0
+        }
     }
 }
 
@@ -109,13 +120,23 @@ mod tests {
         let ops = Fixture::ops();
         for case in ops.cases("clip") {
             let image = ops.size(&format!("{case}image_size"));
-            let clipped: Vec<BBox> = ops.boxes(&format!("{case}boxes")).iter().map(|b| b.clip(image)).collect();
-            assert_eq!(edges(&clipped), ops.floats(&format!("{case}expected")), "{case}");
+            let clipped: Vec<BBox> = ops
+                .boxes(&format!("{case}boxes"))
+                .iter()
+                .map(|b| b.clip(image))
+                .collect();
+            assert_eq!(
+                edges(&clipped),
+                ops.floats(&format!("{case}expected")),
+                "{case}"
+            );
         }
         for case in ops.cases("remove_small") {
             let least = ops.doubles(&format!("{case}min_size"))[0] as f32;
             let boxes = ops.boxes(&format!("{case}boxes"));
-            let kept: Vec<usize> = (0..boxes.len()).filter(|&i| boxes[i].has_sides_of(least)).collect();
+            let kept: Vec<usize> = (0..boxes.len())
+                .filter(|&i| boxes[i].has_sides_of(least))
+                .collect();
             assert_eq!(kept, ops.indices(&format!("{case}expected")), "{case}");
         }
     }

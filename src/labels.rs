@@ -29,41 +29,64 @@ impl Labels {
         Self(labels.into_iter().collect())
     }
 
-    /// From a JSON list of names, the background first, as canonical checkpoints hold it; slots are numbered from 1.
+    /// From a JSON list of names, the background first, as canonical checkpoints hold it; slots are
+    /// numbered from 1.
     ///
     /// # Errors
     ///
     /// When the text is no list of names, or lists no class.
     pub fn from_json(json: &str) -> Result<Self> {
-        let unusable = |reason: String| Error::Metadata { key: "labels", reason };
+        let unusable = |reason: String| Error::Metadata {
+            key: "labels",
+            reason,
+        };
         let names: Vec<String> = serde_json::from_str(json).map_err(|e| unusable(e.to_string()))?;
         // They go to terminals and into pictures.
         const LONGEST: usize = 100;
-        let unfit = |name: &&String| name.is_empty() || name.len() > LONGEST || name.contains(char::is_control);
+        let unfit = |name: &&String| {
+            name.is_empty() || name.len() > LONGEST || name.contains(char::is_control)
+        };
         if let Some(name) = names.iter().find(unfit) {
             let start: String = name.chars().take(20).flat_map(char::escape_debug).collect();
-            return Err(unusable(format!("expected printable names of 1 to {LONGEST} bytes, found `{start}`")));
+            return Err(unusable(format!(
+                "expected printable names of 1 to {LONGEST} bytes, found `{start}`"
+            )));
         }
         if names.len() < 2 {
-            return Err(unusable("expected a name for the background and one for each class".to_owned()));
+            return Err(unusable(
+                "expected a name for the background and one for each class".to_owned(),
+            ));
         }
         let classes = names.into_iter().enumerate().skip(1);
-        Ok(Self(classes.map(|(slot, name)| Label { category_id: slot as u32, name: name.into() }).collect()))
+        Ok(Self(
+            classes
+                .map(|(slot, name)| Label {
+                    category_id: slot as u32,
+                    name: name.into(),
+                })
+                .collect(),
+        ))
     }
 
     /// What [`from_json`](Self::from_json) reads.
     pub fn to_json(&self) -> String {
-        let names: Vec<&str> = std::iter::once(BACKGROUND).chain(self.0.iter().map(|label| &*label.name)).collect();
+        let names: Vec<&str> = std::iter::once(BACKGROUND)
+            .chain(self.0.iter().map(|label| &*label.name))
+            .collect();
         serde_json::Value::from(names).to_string()
     }
 
     /// Classes without names, `class 1` and so on, for a classifier with this many slots.
     pub fn unnamed(slots: i64) -> Self {
-        let label = |slot: i64| Label { category_id: slot as u32, name: format!("class {slot}").into() };
+        let label = |slot: i64| Label {
+            category_id: slot as u32,
+            name: format!("class {slot}").into(),
+        };
         Self::new((1..slots).map(label))
     }
 
-    /// The same classes with the numbers that a data set gives to their names; other names keep theirs.
+    /// The same classes with the numbers that a data set gives to their names; other names keep
+    /// theirs.
     pub fn numbered(mut self, id: impl Fn(&str) -> Option<u32>) -> Self {
         for label in &mut self.0 {
             label.category_id = id(&label.name).unwrap_or(label.category_id);
@@ -80,8 +103,14 @@ impl Labels {
         if self.slots() as i64 == slots {
             return Ok(());
         }
-        let reason = format!("expected {slots} names, one for each slot of the classifier, found {}", self.slots());
-        Err(Error::Metadata { key: "labels", reason })
+        let reason = format!(
+            "expected {slots} names, one for each slot of the classifier, found {}",
+            self.slots()
+        );
+        Err(Error::Metadata {
+            key: "labels",
+            reason,
+        })
     }
 
     /// Slots of the classifier that these classes need, background included.
@@ -99,7 +128,8 @@ impl Labels {
         self.0.iter().filter(|label| &*label.name != UNUSED_SLOT)
     }
 
-    /// For each slot, whether its class is among `names`; names are compared without regard to case.
+    /// For each slot, whether its class is among `names`; names are compared without regard to
+    /// case.
     ///
     /// # Errors
     ///
@@ -122,12 +152,25 @@ impl Labels {
 
     fn unknown(&self, name: &str) -> Error {
         let wanted = name.trim().to_ascii_lowercase();
-        let distance = |label: &&Label| strsim::osa_distance(&wanted, &label.name.to_ascii_lowercase());
+        let distance =
+            |label: &&Label| strsim::osa_distance(&wanted, &label.name.to_ascii_lowercase());
         // Half the word wrong is no longer a typing mistake.
         let close = |label: &&Label| 2 * distance(label) <= wanted.chars().count();
-        let suggestion = self.named().min_by_key(distance).filter(close).map(|label| label.name.to_string());
-        let known = self.named().map(|label| &*label.name).collect::<Vec<_>>().join(", ");
-        Error::UnknownClass { name: name.trim().to_owned(), suggestion, known }
+        let suggestion = self
+            .named()
+            .min_by_key(distance)
+            .filter(close)
+            .map(|label| label.name.to_string());
+        let known = self
+            .named()
+            .map(|label| &*label.name)
+            .collect::<Vec<_>>()
+            .join(", ");
+        Error::UnknownClass {
+            name: name.trim().to_owned(),
+            suggestion,
+            known,
+        }
     }
 }
 
@@ -136,13 +179,26 @@ mod tests {
     use super::*;
 
     fn labels() -> Labels {
-        let label = |(category_id, name): (u32, &str)| Label { category_id, name: name.into() };
-        Labels::new([(1, "person"), (17, "cat"), (12, "N/A"), (64, "potted plant")].map(label))
+        let label = |(category_id, name): (u32, &str)| Label {
+            category_id,
+            name: name.into(),
+        };
+        Labels::new(
+            [
+                (1, "person"),
+                (17, "cat"),
+                (12, "N/A"),
+                (64, "potted plant"),
+            ]
+            .map(label),
+        )
     }
 
     #[test]
     fn selects_by_name_whatever_the_case() {
-        let selected = labels().select(&["Cat".into(), " potted plant".into()]).unwrap();
+        let selected = labels()
+            .select(&["Cat".into(), " potted plant".into()])
+            .unwrap();
         assert_eq!(selected, [false, false, true, false, true]);
     }
 
@@ -156,6 +212,9 @@ mod tests {
         let message = labels().select(&["act".into()]).unwrap_err().to_string();
         assert!(message.contains("did you mean `cat`?"), "{message}");
         let message = labels().select(&["zebra".into()]).unwrap_err().to_string();
-        assert_eq!(message, "unknown class `zebra`; this model knows person, cat, potted plant");
+        assert_eq!(
+            message,
+            "unknown class `zebra`; this model knows person, cat, potted plant"
+        );
     }
 }

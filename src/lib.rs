@@ -1,4 +1,5 @@
-//! Mask R-CNN through libtorch: an image in, the objects in it out, each with a name, a score, a box and a mask.
+//! Mask R-CNN through libtorch: an image in, the objects in it out, each with a name, a score, a
+//! box and a mask.
 //!
 //! ```no_run
 //! use maskrcnn::{Device, MaskRcnn, SegmentOptions, Style, Weights, render};
@@ -13,8 +14,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! [`Weights`] come embedded or from a checkpoint file, [`MaskRcnn`] is the network, a [`Detection`] what it finds;
-//! [`render()`] draws detections and [`Report`] writes them as JSON. The types of tch never show.
+//! [`Weights`] come embedded or from a checkpoint file, [`MaskRcnn`] is the network, a
+//! [`Detection`] what it finds; [`render()`] draws detections and [`Report`] writes them as JSON.
+//! The types of tch never show.
 
 mod checkpoint;
 mod config;

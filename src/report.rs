@@ -1,5 +1,6 @@
-//! The JSON file beside each picture: its structs are the schema, `schema/detections-1.schema.json` says the same for
-//! other programs. The same image, weights and options give the same bytes: no clock, no host, no duration.
+//! The JSON file beside each picture: its structs are the schema, `schema/detections-1.schema.json`
+//! says the same for other programs. The same image, weights and options give the same bytes: no
+//! clock, no host, no duration.
 
 use std::{io, path::Path};
 
@@ -10,8 +11,8 @@ use crate::detection::Detection;
 use crate::geometry::Size;
 use crate::options::SegmentOptions;
 
-/// Name of the format, also the `$id` of its JSON Schema. Readers should accept fields that they do not know: the
-/// number changes only when a field goes away or changes its meaning.
+/// Name of the format, also the `$id` of its JSON Schema. Readers should accept fields that they do
+/// not know: the number changes only when a field goes away or changes its meaning.
 const SCHEMA: &str = "urn:maskrcnn:detections:1";
 
 /// What was found in one image, by which model, with which options: the content of the JSON file.
@@ -35,16 +36,30 @@ pub struct ImageInfo {
 }
 
 impl ImageInfo {
-    /// `source`: the image as the user named it (`-` for standard input); `sha256`: of the file's bytes, in hex; `size`:
-    /// of the upright image.
+    /// `source`: the image as the user named it (`-` for standard input); `sha256`: of the file's
+    /// bytes, in hex; `size`: of the upright image.
     ///
-    /// COCO's tools join results to images by a number, and COCO names its files by that number: the image's id is the
-    /// number that `source` is named by (`val2017/000000000139.jpg` is 139), and 0 for any other name.
+    /// COCO's tools join results to images by a number, and COCO names its files by that number:
+    /// the image's id is the number that `source` is named by (`val2017/000000000139.jpg` is 139),
+    /// and 0 for any other name.
     pub fn new(source: &str, sha256: String, size: Size) -> Self {
-        let stem = Path::new(source).file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+        let stem = Path::new(source)
+            .file_stem()
+            .and_then(|stem| stem.to_str())
+            .unwrap_or_default();
         // `parse` alone would accept a sign.
-        let id = stem.parse().ok().filter(|_| stem.bytes().all(|byte| byte.is_ascii_digit())).unwrap_or(0);
-        Self { id, source: source.to_owned(), sha256, width: size.width, height: size.height }
+        let id = stem
+            .parse()
+            .ok()
+            .filter(|_| stem.bytes().all(|byte| byte.is_ascii_digit()))
+            .unwrap_or(0);
+        Self {
+            id,
+            source: source.to_owned(),
+            sha256,
+            width: size.width,
+            height: size.height,
+        }
     }
 }
 
@@ -58,11 +73,21 @@ pub struct ModelInfo {
 }
 
 impl ModelInfo {
-    /// `family`: the name of the model's family; `file`: the name of the weights file, without its folder; `sha256`: of that
-    /// file, in hex; `labels`: the classes that the model can find.
-    pub fn new<'a>(family: &str, file: &str, sha256: String, labels: impl IntoIterator<Item = &'a str>) -> Self {
+    /// `family`: the name of the model's family; `file`: the name of the weights file, without its
+    /// folder; `sha256`: of that file, in hex; `labels`: the classes that the model can find.
+    pub fn new<'a>(
+        family: &str,
+        file: &str,
+        sha256: String,
+        labels: impl IntoIterator<Item = &'a str>,
+    ) -> Self {
         let labels = labels.into_iter().map(str::to_owned).collect();
-        Self { family: family.to_owned(), file: file.to_owned(), sha256, labels }
+        Self {
+            family: family.to_owned(),
+            file: file.to_owned(),
+            sha256,
+            labels,
+        }
     }
 }
 
@@ -74,7 +99,8 @@ struct Options {
     max_detections: Option<usize>,
 }
 
-/// A detection as COCO's result format has it (`image_id`, `category_id`, `bbox`, `score`, `segmentation`), and more.
+/// A detection as COCO's result format has it (`image_id`, `category_id`, `bbox`, `score`,
+/// `segmentation`), and more.
 #[derive(Clone, Debug, Serialize)]
 struct Entry {
     id: usize,
@@ -97,19 +123,42 @@ struct Segmentation {
 
 impl Report {
     /// Reports `detections`, in their order, as what `model` found in `image` with `options`.
-    pub fn new(image: ImageInfo, model: ModelInfo, options: &SegmentOptions, detections: &[Detection]) -> Self {
-        let detections =
-            detections.iter().zip(1..).map(|(detection, id)| Entry::new(detection, id, image.id)).collect();
-        let SegmentOptions { score_threshold, classes, max_detections } = options.clone();
-        let options = Options { score_threshold, classes, max_detections };
-        Self { schema: SCHEMA, image, model, options, detections }
+    pub fn new(
+        image: ImageInfo,
+        model: ModelInfo,
+        options: &SegmentOptions,
+        detections: &[Detection],
+    ) -> Self {
+        let detections = detections
+            .iter()
+            .zip(1..)
+            .map(|(detection, id)| Entry::new(detection, id, image.id))
+            .collect();
+        let SegmentOptions {
+            score_threshold,
+            classes,
+            max_detections,
+        } = options.clone();
+        let options = Options {
+            score_threshold,
+            classes,
+            max_detections,
+        };
+        Self {
+            schema: SCHEMA,
+            image,
+            model,
+            options,
+            detections,
+        }
     }
 
     /// The report as JSON text, a detection a line, with a newline at the end.
     pub fn to_json(&self) -> String {
         let mut bytes = Vec::new();
         let mut serializer = Serializer::with_formatter(&mut bytes, LineFormatter::default());
-        self.serialize(&mut serializer).expect("plain data with string keys always serializes into memory");
+        self.serialize(&mut serializer)
+            .expect("plain data with string keys always serializes into memory");
         bytes.push(b'\n');
         String::from_utf8(bytes).expect("serde_json writes UTF-8")
     }
@@ -126,19 +175,22 @@ impl Entry {
             score: detection.score,
             bbox: [bbox.x1, bbox.y1, bbox.width(), bbox.height()].map(thousandths),
             area: detection.mask.area(),
-            segmentation: Segmentation { size: [rle.size.height, rle.size.width], counts: rle.compressed() },
+            segmentation: Segmentation {
+                size: [rle.size.height, rle.size.width],
+                counts: rle.compressed(),
+            },
         }
     }
 }
 
-/// Rounded to a thousandth of a pixel. What lies below is noise (an f32 subtraction at 4000 pixels is good for a
-/// quarter of a thousandth), and it would be printed: 30.999998.
+/// Rounded to a thousandth of a pixel. What lies below is noise (an f32 subtraction at 4000 pixels
+/// is good for a quarter of a thousandth), and it would be printed: 30.999998.
 fn thousandths(pixels: f32) -> f64 {
     (f64::from(pixels) * 1000.0).round() / 1000.0
 }
 
-/// JSON that people can read and `diff` shows well: the outermost object and an array directly in it have a line for
-/// each member, everything deeper stays on its line.
+/// JSON that people can read and `diff` shows well: the outermost object and an array directly in
+/// it have a line for each member, everything deeper stays on its line.
 #[derive(Default)]
 struct LineFormatter {
     pretty: PrettyFormatter<'static>,
@@ -153,10 +205,18 @@ impl LineFormatter {
 impl Formatter for LineFormatter {
     fn begin_object<W: ?Sized + io::Write>(&mut self, writer: &mut W) -> io::Result<()> {
         self.depth += 1;
-        if self.depth <= Self::OBJECT_LINES { self.pretty.begin_object(writer) } else { writer.write_all(b"{") }
+        if self.depth <= Self::OBJECT_LINES {
+            self.pretty.begin_object(writer)
+        } else {
+            writer.write_all(b"{")
+        }
     }
 
-    fn begin_object_key<W: ?Sized + io::Write>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
+    fn begin_object_key<W: ?Sized + io::Write>(
+        &mut self,
+        writer: &mut W,
+        first: bool,
+    ) -> io::Result<()> {
         if self.depth <= Self::OBJECT_LINES {
             self.pretty.begin_object_key(writer, first)
         } else {
@@ -174,15 +234,27 @@ impl Formatter for LineFormatter {
 
     fn end_object<W: ?Sized + io::Write>(&mut self, writer: &mut W) -> io::Result<()> {
         self.depth -= 1;
-        if self.depth < Self::OBJECT_LINES { self.pretty.end_object(writer) } else { writer.write_all(b"}") }
+        if self.depth < Self::OBJECT_LINES {
+            self.pretty.end_object(writer)
+        } else {
+            writer.write_all(b"}")
+        }
     }
 
     fn begin_array<W: ?Sized + io::Write>(&mut self, writer: &mut W) -> io::Result<()> {
         self.depth += 1;
-        if self.depth <= Self::ARRAY_LINES { self.pretty.begin_array(writer) } else { writer.write_all(b"[") }
+        if self.depth <= Self::ARRAY_LINES {
+            self.pretty.begin_array(writer)
+        } else {
+            writer.write_all(b"[")
+        }
     }
 
-    fn begin_array_value<W: ?Sized + io::Write>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
+    fn begin_array_value<W: ?Sized + io::Write>(
+        &mut self,
+        writer: &mut W,
+        first: bool,
+    ) -> io::Result<()> {
         if self.depth <= Self::ARRAY_LINES {
             self.pretty.begin_array_value(writer, first)
         } else {
@@ -196,7 +268,11 @@ impl Formatter for LineFormatter {
 
     fn end_array<W: ?Sized + io::Write>(&mut self, writer: &mut W) -> io::Result<()> {
         self.depth -= 1;
-        if self.depth < Self::ARRAY_LINES { self.pretty.end_array(writer) } else { writer.write_all(b"]") }
+        if self.depth < Self::ARRAY_LINES {
+            self.pretty.end_array(writer)
+        } else {
+            writer.write_all(b"]")
+        }
     }
 }
 
@@ -209,7 +285,16 @@ mod tests {
         let id = |source: &str| ImageInfo::new(source, String::new(), Size::new(3, 5)).id;
         assert_eq!(id("val2017/000000000139.jpg"), 139);
         assert_eq!(id("139"), 139);
-        for other in ["dog1.jpg", "-", "+5.jpg", "-5.jpg", "", "..", "99999999999999999999999.png", "1.5.jpg"] {
+        for other in [
+            "dog1.jpg",
+            "-",
+            "+5.jpg",
+            "-5.jpg",
+            "",
+            "..",
+            "99999999999999999999999.png",
+            "1.5.jpg",
+        ] {
             assert_eq!(id(other), 0, "{other}");
         }
     }

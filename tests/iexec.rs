@@ -1,5 +1,5 @@
-//! The program in a task, through its environment and the files that the worker reads. `tests/container.rs` does the same
-//! in the container.
+//! The program in a task, through its environment and the files that the worker reads.
+//! `tests/container.rs` does the same in the container.
 
 use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt;
@@ -53,13 +53,18 @@ impl Task {
 
     fn dataset(mut self, name: &str, content: &[u8]) -> Self {
         fs::write(self.folder.path().join("in").join(name), content).unwrap();
-        self.variables.insert("IEXEC_DATASET_FILENAME".to_owned(), name.to_owned());
+        self.variables
+            .insert("IEXEC_DATASET_FILENAME".to_owned(), name.to_owned());
         self
     }
 
     fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_maskrcnn"));
-        command.env_clear().envs(&self.variables).current_dir(self.folder.path().join("in")).args(args);
+        command
+            .env_clear()
+            .envs(&self.variables)
+            .current_dir(self.folder.path().join("in"))
+            .args(args);
         command
     }
 
@@ -73,7 +78,9 @@ impl Task {
 
     fn listing(&self) -> Vec<String> {
         let entries = fs::read_dir(self.output("")).unwrap();
-        let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        let mut names: Vec<_> = entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
         names.sort();
         names
     }
@@ -82,8 +89,16 @@ impl Task {
     fn refused(&self, args: &[&str]) -> Value {
         self.command(args).assert().code(1);
         let computed = self.json("computed.json");
-        assert_eq!(computed["deterministic-output-path"], self.output("error.json").to_str().unwrap());
-        assert!(computed["error-message"].as_str().is_some_and(|message| !message.is_empty()), "{computed}");
+        assert_eq!(
+            computed["deterministic-output-path"],
+            self.output("error.json").to_str().unwrap()
+        );
+        assert!(
+            computed["error-message"]
+                .as_str()
+                .is_some_and(|message| !message.is_empty()),
+            "{computed}"
+        );
         assert!(!self.output("consensus.json").exists());
         self.json("error.json")
     }
@@ -97,9 +112,15 @@ const NO_IMAGE: (&str, &str) = ("0x77ff", "README.md");
 fn an_input_file_without_extension_gives_numbered_results_and_points_to_the_consensus() {
     let task = Task::new(0, 1, &[DOG]);
     task.command(&[]).assert().success().stderr("");
-    assert_eq!(task.listing(), ["1.json", "1.png", "computed.json", "consensus.json"]);
+    assert_eq!(
+        task.listing(),
+        ["1.json", "1.png", "computed.json", "consensus.json"]
+    );
     let computed = task.json("computed.json");
-    assert_eq!(computed, serde_json::json!({"deterministic-output-path": task.output("consensus.json").to_str()}));
+    assert_eq!(
+        computed,
+        serde_json::json!({"deterministic-output-path": task.output("consensus.json").to_str()})
+    );
 
     let (report, consensus) = (task.json("1.json"), task.json("consensus.json"));
     assert_eq!(consensus["schema"], "urn:maskrcnn:consensus:1");
@@ -108,14 +129,22 @@ fn an_input_file_without_extension_gives_numbered_results_and_points_to_the_cons
     for field in ["sha256", "width", "height"] {
         assert_eq!(image[field], report["image"][field], "{field}");
     }
-    let (agreed, found) = (image["detections"].as_array().unwrap(), report["detections"].as_array().unwrap());
+    let (agreed, found) = (
+        image["detections"].as_array().unwrap(),
+        report["detections"].as_array().unwrap(),
+    );
     assert!(!agreed.is_empty());
     assert_eq!(agreed.len(), found.len());
     assert_eq!(agreed[0]["label"], "dog");
     for (agreed, found) in agreed.iter().zip(found) {
         assert_eq!(agreed.as_object().unwrap().len(), 3, "{agreed}");
-        assert!((agreed["score"].as_f64().unwrap() - found["score"].as_f64().unwrap()).abs() <= 0.005);
-        let (x1, width) = (found["bbox"][0].as_f64().unwrap(), found["bbox"][2].as_f64().unwrap());
+        assert!(
+            (agreed["score"].as_f64().unwrap() - found["score"].as_f64().unwrap()).abs() <= 0.005
+        );
+        let (x1, width) = (
+            found["bbox"][0].as_f64().unwrap(),
+            found["bbox"][2].as_f64().unwrap(),
+        );
         assert!((agreed["box"][0].as_i64().unwrap() as f64 - x1).abs() <= 0.5);
         assert!((agreed["box"][2].as_i64().unwrap() as f64 - (x1 + width)).abs() <= 0.501);
     }
@@ -124,20 +153,57 @@ fn an_input_file_without_extension_gives_numbered_results_and_points_to_the_cons
 #[test]
 fn images_of_the_arguments_come_first_and_relative_ones_are_in_the_working_directory() {
     let task = Task::new(0, 1, &[DOG, CAT]);
-    task.command(&[CAT.0, "--json-only", "-q"]).assert().success().stdout("").stderr("");
-    assert_eq!(task.listing(), ["1.json", "2.json", "3.json", "computed.json", "consensus.json"]);
-    assert_eq!(task.json("1.json")["image"]["sha256"], task.json("3.json")["image"]["sha256"]);
-    assert_ne!(task.json("1.json")["image"]["sha256"], task.json("2.json")["image"]["sha256"]);
+    task.command(&[CAT.0, "--json-only", "-q"])
+        .assert()
+        .success()
+        .stdout("")
+        .stderr("");
+    assert_eq!(
+        task.listing(),
+        [
+            "1.json",
+            "2.json",
+            "3.json",
+            "computed.json",
+            "consensus.json"
+        ]
+    );
+    assert_eq!(
+        task.json("1.json")["image"]["sha256"],
+        task.json("3.json")["image"]["sha256"]
+    );
+    assert_ne!(
+        task.json("1.json")["image"]["sha256"],
+        task.json("2.json")["image"]["sha256"]
+    );
     let images = task.json("consensus.json")["images"].clone();
-    assert_eq!(images.as_array().unwrap().iter().map(|image| &image["image"]).collect::<Vec<_>>(), [1, 2, 3]);
+    assert_eq!(
+        images
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|image| &image["image"])
+            .collect::<Vec<_>>(),
+        [1, 2, 3]
+    );
 }
 
 #[test]
 fn each_task_of_a_bag_does_its_own_image_and_keeps_its_number() {
     for (index, number) in [(0, 1), (1, 2), (3, 2)] {
         let task = Task::new(index, 4, &[DOG, CAT]);
-        task.command(&["--json-only"]).assert().success().stderr(contains(format!("image {number} of 2")));
-        assert_eq!(task.listing(), [format!("{number}.json"), "computed.json".into(), "consensus.json".into()]);
+        task.command(&["--json-only"])
+            .assert()
+            .success()
+            .stderr(contains(format!("image {number} of 2")));
+        assert_eq!(
+            task.listing(),
+            [
+                format!("{number}.json"),
+                "computed.json".into(),
+                "consensus.json".into()
+            ]
+        );
         assert_eq!(task.json("consensus.json")["images"][0]["image"], number);
     }
 }
@@ -155,15 +221,26 @@ fn a_dataset_brings_the_weights_and_an_option_goes_before_it() {
     assert_eq!(error["errors"][0]["code"], "not-a-checkpoint");
     assert_eq!(error["errors"][0].get("image"), None);
     let path = repository("weights/compact.safetensors");
-    task.command(&["--json-only", "--weights", path.to_str().unwrap()]).assert().success();
-    assert_eq!(task.listing(), ["1.json", "computed.json", "consensus.json"]);
+    task.command(&["--json-only", "--weights", path.to_str().unwrap()])
+        .assert()
+        .success();
+    assert_eq!(
+        task.listing(),
+        ["1.json", "computed.json", "consensus.json"]
+    );
 }
 
 #[test]
 fn a_dataset_that_the_worker_did_not_bring_is_as_none() {
     let mut task = Task::new(0, 1, &[DOG]);
-    task.variables.insert("IEXEC_DATASET_FILENAME".into(), "0x00000000000000000000000000000000000000d5".into());
-    task.command(&["--json-only"]).assert().success().stderr(contains("the dataset is not at"));
+    task.variables.insert(
+        "IEXEC_DATASET_FILENAME".into(),
+        "0x00000000000000000000000000000000000000d5".into(),
+    );
+    task.command(&["--json-only"])
+        .assert()
+        .success()
+        .stderr(contains("the dataset is not at"));
     assert_eq!(task.json("1.json")["model"]["file"], "compact.safetensors");
 }
 
@@ -177,7 +254,10 @@ fn the_requesters_faults_have_codes_fixed_sentences_and_numbers() {
         (&["-"], "not-an-image"),
         (&["--classes", "unicorn", DOG.0], "unknown-class"),
         (&["--device", "cuda:99", DOG.0], "command-line"),
-        (&["--device", "cuda:99", "--no-deterministic", DOG.0], "device"),
+        (
+            &["--device", "cuda:99", "--no-deterministic", DOG.0],
+            "device",
+        ),
         (&["--weights", "no-such.pth", DOG.0], "read-file"),
         (&["http://169.254.169.254/latest/meta-data"], "not-public"),
         (&["http://[::1]:1/a.jpg"], "not-public"),
@@ -188,14 +268,19 @@ fn the_requesters_faults_have_codes_fixed_sentences_and_numbers() {
         let task = Task::new(0, 1, &[]);
         let folder = task.folder.path().join("in");
         fs::copy(repository(DOG.1), folder.join(DOG.0)).unwrap();
-        image::RgbImage::new(1500, 900).save(folder.join("huge.png")).unwrap();
+        image::RgbImage::new(1500, 900)
+            .save(folder.join("huge.png"))
+            .unwrap();
         let (error, again) = (task.refused(args), task.refused(args));
         assert_eq!(error, again);
         assert_eq!(error["schema"], "urn:maskrcnn:error:1");
         assert_eq!(error["errors"].as_array().unwrap().len(), 1, "{error}");
         assert_eq!(error["errors"][0]["code"], code, "{args:?}: {error}");
         let sentence = error["errors"][0]["message"].as_str().unwrap();
-        assert!(!sentence.contains(DOG.0) && !sentence.contains("os error"), "{sentence}");
+        assert!(
+            !sentence.contains(DOG.0) && !sentence.contains("os error"),
+            "{sentence}"
+        );
         assert_eq!(task.listing(), ["computed.json", "error.json"], "{args:?}");
     }
 }
@@ -204,7 +289,10 @@ fn the_requesters_faults_have_codes_fixed_sentences_and_numbers() {
 fn where_one_image_fails_the_others_are_done_and_agreed_on() {
     let task = Task::new(0, 1, &[DOG, NO_IMAGE, CAT]);
     let error = task.refused(&["--json-only"]);
-    assert_eq!(task.listing(), ["1.json", "3.json", "computed.json", "error.json"]);
+    assert_eq!(
+        task.listing(),
+        ["1.json", "3.json", "computed.json", "error.json"]
+    );
     assert_eq!(error["errors"][0]["image"], 2);
     assert_eq!(error["images"].as_array().unwrap().len(), 2);
     assert_eq!(error["images"][1]["image"], 3);
@@ -217,28 +305,49 @@ fn what_is_not_the_requesters_fault_leaves_no_word_to_the_worker() {
     // A directory where a result should go, as good as a disk that refuses.
     let task = Task::new(0, 1, &[DOG]);
     fs::create_dir_all(task.output("1.json")).unwrap();
-    fs::write(task.output("computed.json"), "{\"deterministic-output-path\":\"old\"}").unwrap();
-    task.command(&[]).assert().code(1).stderr(contains("it is a directory"));
+    fs::write(
+        task.output("computed.json"),
+        "{\"deterministic-output-path\":\"old\"}",
+    )
+    .unwrap();
+    task.command(&[])
+        .assert()
+        .code(1)
+        .stderr(contains("it is a directory"));
     assert_eq!(task.listing(), ["1.json"]);
 
     // An environment that contradicts itself.
     let mut task = Task::new(0, 1, &[DOG]);
     task.variables.remove("IEXEC_INPUT_FILE_NAME_1");
     fs::create_dir(task.output("")).unwrap();
-    fs::write(task.output("computed.json"), "{\"deterministic-output-path\":\"old\"}").unwrap();
-    task.command(&[]).assert().code(1).stderr(contains("IEXEC_INPUT_FILE_NAME_1"));
+    fs::write(
+        task.output("computed.json"),
+        "{\"deterministic-output-path\":\"old\"}",
+    )
+    .unwrap();
+    task.command(&[])
+        .assert()
+        .code(1)
+        .stderr(contains("IEXEC_INPUT_FILE_NAME_1"));
     assert!(task.listing().is_empty(), "{:?}", task.listing());
 
     // An input file that the worker did not bring.
     let task = Task::new(0, 1, &[CAT, DOG]);
     fs::remove_file(task.folder.path().join("in").join(DOG.0)).unwrap();
-    task.command(&["-v"]).assert().code(1).stderr(contains("error[input-file]").and(contains(DOG.0)));
+    task.command(&["-v"])
+        .assert()
+        .code(1)
+        .stderr(contains("error[input-file]").and(contains(DOG.0)));
     assert!(task.listing().is_empty(), "{:?}", task.listing());
 
     // An output folder that cannot be: nothing is left to say it in.
     let mut task = Task::new(0, 1, &[DOG]);
-    task.variables.insert("IEXEC_OUT".into(), "/dev/null/out".into());
-    task.command(&[]).assert().code(1).stderr(contains("/dev/null/out"));
+    task.variables
+        .insert("IEXEC_OUT".into(), "/dev/null/out".into());
+    task.command(&[])
+        .assert()
+        .code(1)
+        .stderr(contains("/dev/null/out"));
 }
 
 #[test]
@@ -246,7 +355,13 @@ fn a_task_that_is_ended_half_way_leaves_no_word_to_the_worker() {
     // The second image never comes: the first is done, and the program waits.
     let task = Task::new(0, 1, &[DOG]);
     let pipe = task.folder.path().join("in/pipe");
-    assert!(process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    assert!(
+        process::Command::new("mkfifo")
+            .arg(&pipe)
+            .status()
+            .unwrap()
+            .success()
+    );
     let mut child = process::Command::new(env!("CARGO_BIN_EXE_maskrcnn"))
         .env_clear()
         .envs(&task.variables)
@@ -257,10 +372,19 @@ fn a_task_that_is_ended_half_way_leaves_no_word_to_the_worker() {
         .unwrap();
     let since = Instant::now();
     while !task.output("1.json").exists() {
-        assert!(since.elapsed() < Duration::from_secs(60), "the first image was not done");
+        assert!(
+            since.elapsed() < Duration::from_secs(60),
+            "the first image was not done"
+        );
         sleep(Duration::from_millis(20));
     }
-    assert!(process::Command::new("kill").arg(child.id().to_string()).status().unwrap().success());
+    assert!(
+        process::Command::new("kill")
+            .arg(child.id().to_string())
+            .status()
+            .unwrap()
+            .success()
+    );
     assert_eq!(child.wait().unwrap().signal(), Some(15));
     assert_eq!(task.listing(), ["1.json"]);
 }
@@ -271,7 +395,9 @@ fn a_server_that_cannot_be_reached_may_be_the_workers_own_trouble() {
     // A public address, and no network at all (needs root, as the tests of faults do).
     let program = env!("CARGO_BIN_EXE_maskrcnn");
     let mut command = Command::new("unshare");
-    command.envs(&task.variables).args(["--net", program, "http://93.184.215.14/a.jpg"]);
+    command
+        .envs(&task.variables)
+        .args(["--net", program, "http://93.184.215.14/a.jpg"]);
     command.assert().code(1).stderr(contains("93.184.215.14"));
     assert!(task.listing().is_empty(), "{:?}", task.listing());
 }
@@ -282,14 +408,26 @@ fn callback_data_is_written_only_when_asked_for_and_also_for_the_requesters_faul
     let number = |data: &str, n: usize| u64::from_str_radix(&word(data, n), 16).unwrap();
     let task = Task::new(0, 1, &[DOG]);
     task.command(&["--callback"]).assert().success();
-    let data = task.json("computed.json")["callback-data"].as_str().unwrap().to_owned();
+    let data = task.json("computed.json")["callback-data"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     let (report, consensus) = (task.json("1.json"), task.json("consensus.json"));
     let agreed = consensus["images"][0]["detections"].as_array().unwrap();
-    assert_eq!((number(&data, 0), number(&data, 3)), (0, 4 * 32), "status, and where the list begins");
+    assert_eq!(
+        (number(&data, 0), number(&data, 3)),
+        (0, 4 * 32),
+        "status, and where the list begins"
+    );
     assert_eq!(word(&data, 1), report["image"]["sha256"].as_str().unwrap());
     assert_eq!(word(&data, 2), report["model"]["sha256"].as_str().unwrap());
     assert_eq!(number(&data, 4), agreed.len() as u64);
-    let bbox: Vec<i64> = agreed[0]["box"].as_array().unwrap().iter().map(|side| side.as_i64().unwrap()).collect();
+    let bbox: Vec<i64> = agreed[0]["box"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|side| side.as_i64().unwrap())
+        .collect();
     let expected = [
         report["detections"][0]["category_id"].as_u64().unwrap(),
         (agreed[0]["score"].as_f64().unwrap() * 10_000.0).round() as u64,
@@ -303,10 +441,20 @@ fn callback_data_is_written_only_when_asked_for_and_also_for_the_requesters_faul
     task.command(&[]).assert().success();
     assert_eq!(task.json("computed.json").get("callback-data"), None);
 
-    for (args, status) in [(&["--callback", "--treshold", "1"][..], 1), (&["--callback", "--classes", "unicorn"], 15)] {
+    for (args, status) in [
+        (&["--callback", "--treshold", "1"][..], 1),
+        (&["--callback", "--classes", "unicorn"], 15),
+    ] {
         task.refused(args);
-        let data = task.json("computed.json")["callback-data"].as_str().unwrap().to_owned();
-        assert_eq!([0, 1, 2, 3, 4].map(|n| number(&data, n)), [status, 0, 0, 4 * 32, 0], "{args:?}");
+        let data = task.json("computed.json")["callback-data"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        assert_eq!(
+            [0, 1, 2, 3, 4].map(|n| number(&data, n)),
+            [status, 0, 0, 4 * 32, 0],
+            "{args:?}"
+        );
     }
     // Behind `--` it is the name of a file.
     task.refused(&["--treshold", "1", "--", "--callback"]);
@@ -314,8 +462,14 @@ fn callback_data_is_written_only_when_asked_for_and_also_for_the_requesters_faul
 
     let no_image = Task::new(0, 1, &[NO_IMAGE]);
     no_image.refused(&["--callback"]);
-    let data = no_image.json("computed.json")["callback-data"].as_str().unwrap().to_owned();
-    assert_eq!((number(&data, 0), word(&data, 2)), (3, report["model"]["sha256"].as_str().unwrap().to_owned()));
+    let data = no_image.json("computed.json")["callback-data"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    assert_eq!(
+        (number(&data, 0), word(&data, 2)),
+        (3, report["model"]["sha256"].as_str().unwrap().to_owned())
+    );
 }
 
 #[test]
@@ -331,43 +485,77 @@ fn limits_can_be_lowered_in_a_task_and_not_raised() {
     png.extend(b"\0\0\0\x01IDAT\0");
     png.extend(crc32(b"IDAT\0").to_be_bytes());
     fs::write(&path, png).unwrap();
-    task.command(&["wide.png", "--max-megapixels", "4000"]).assert().code(1).stderr(contains("100 megapixels"));
-    let line =
-        Command::new(env!("CARGO_BIN_EXE_maskrcnn")).env_clear().arg(&path).arg("--max-megapixels=4000").assert();
+    task.command(&["wide.png", "--max-megapixels", "4000"])
+        .assert()
+        .code(1)
+        .stderr(contains("100 megapixels"));
+    let line = Command::new(env!("CARGO_BIN_EXE_maskrcnn"))
+        .env_clear()
+        .arg(&path)
+        .arg("--max-megapixels=4000")
+        .assert();
     line.code(1).stderr(contains("100 megapixels").not());
 }
 
 /// The checksum of PNG chunks: PNG specification, annex D.
 fn crc32(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(!0, |crc, &byte| {
-        (0..8).fold(crc ^ u32::from(byte), |c, _| (c >> 1) ^ (0xedb8_8320 & (c & 1).wrapping_neg()))
+        (0..8).fold(crc ^ u32::from(byte), |c, _| {
+            (c >> 1) ^ (0xedb8_8320 & (c & 1).wrapping_neg())
+        })
     })
 }
 
 #[test]
 fn outside_a_task_callback_makes_no_sense() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_maskrcnn"));
-    command.env_clear().args(["--callback", "a.jpg"]).assert().code(2).stderr(contains("iExec task only"));
+    command
+        .env_clear()
+        .args(["--callback", "a.jpg"])
+        .assert()
+        .code(2)
+        .stderr(contains("iExec task only"));
 }
 
 #[test]
 fn where_the_results_go_is_not_the_requesters_choice() {
     let task = Task::new(0, 1, &[DOG]);
     let other = task.folder.path().join("elsewhere");
-    task.command(&["-o", other.to_str().unwrap(), "--json-only"]).assert().success().stderr(contains("elsewhere"));
+    task.command(&["-o", other.to_str().unwrap(), "--json-only"])
+        .assert()
+        .success()
+        .stderr(contains("elsewhere"));
     assert!(!other.exists());
-    assert_eq!(task.listing(), ["1.json", "computed.json", "consensus.json"]);
+    assert_eq!(
+        task.listing(),
+        ["1.json", "computed.json", "consensus.json"]
+    );
 }
 
 #[test]
 fn other_files_of_the_output_folder_stay_and_what_earlier_runs_said_goes() {
     let task = Task::new(0, 1, &[DOG]);
     fs::create_dir(task.output("")).unwrap();
-    for name in ["computed.json", "consensus.json", "error.json", "notes.txt", "1.png"] {
+    for name in [
+        "computed.json",
+        "consensus.json",
+        "error.json",
+        "notes.txt",
+        "1.png",
+    ] {
         fs::write(task.output(name), "old").unwrap();
     }
     task.command(&[]).assert().success();
-    assert_eq!(task.listing(), ["1.json", "1.png", "computed.json", "consensus.json", "notes.txt"]);
+    assert_eq!(
+        task.listing(),
+        [
+            "1.json",
+            "1.png",
+            "computed.json",
+            "consensus.json",
+            "notes.txt"
+        ]
+    );
     assert_eq!(fs::read(task.output("notes.txt")).unwrap(), b"old");
     assert_ne!(fs::read(task.output("1.png")).unwrap(), b"old");
 }
@@ -375,9 +563,16 @@ fn other_files_of_the_output_folder_stay_and_what_earlier_runs_said_goes() {
 #[test]
 fn an_input_is_not_taken_for_an_earlier_result() {
     let mut task = Task::new(0, 1, &[("error.json", DOG.1)]);
-    task.variables.insert("IEXEC_OUT".into(), task.variables["IEXEC_IN"].clone());
-    task.command(&[]).assert().code(1).stderr(contains("refused to replace the input"));
-    assert_eq!(fs::read(task.folder.path().join("in/error.json")).unwrap(), fs::read(repository(DOG.1)).unwrap());
+    task.variables
+        .insert("IEXEC_OUT".into(), task.variables["IEXEC_IN"].clone());
+    task.command(&[])
+        .assert()
+        .code(1)
+        .stderr(contains("refused to replace the input"));
+    assert_eq!(
+        fs::read(task.folder.path().join("in/error.json")).unwrap(),
+        fs::read(repository(DOG.1)).unwrap()
+    );
 }
 
 #[test]
@@ -386,7 +581,9 @@ fn the_bytes_are_the_same_for_any_threads_and_kernels_unless_that_is_turned_off(
         let task = Task::new(0, 1, &[DOG]);
         let mut command = task.command(&[&["-q", "-t", "0.1"], args].concat());
         if kernels {
-            command.env("ONEDNN_MAX_CPU_ISA", "SSE41").env("ATEN_CPU_CAPABILITY", "default");
+            command
+                .env("ONEDNN_MAX_CPU_ISA", "SSE41")
+                .env("ATEN_CPU_CAPABILITY", "default");
         }
         command.assert().success();
         ["1.png", "consensus.json"]
@@ -397,7 +594,11 @@ fn the_bytes_are_the_same_for_any_threads_and_kernels_unless_that_is_turned_off(
     };
     let plain = results(&[], false);
     for threads in ["1", "2", "3", "4"] {
-        assert_eq!(results(&["--threads", threads], threads == "2"), plain, "{threads} threads");
+        assert_eq!(
+            results(&["--threads", threads], threads == "2"),
+            plain,
+            "{threads} threads"
+        );
     }
     // SSE4.1 has no fused multiply-add, so its sums must be others.
     assert_ne!(results(&["--no-deterministic"], true), plain);
@@ -413,7 +614,9 @@ fn without_source(mut report: Value) -> Vec<u8> {
 fn nothing_else_of_the_environment_counts() {
     let task = Task::new(0, 1, &[DOG]);
     task.command(&[]).assert().success();
-    let read = |task: &Task| ["1.json", "1.png", "consensus.json"].map(|name| fs::read(task.output(name)).unwrap());
+    let read = |task: &Task| {
+        ["1.json", "1.png", "consensus.json"].map(|name| fs::read(task.output(name)).unwrap())
+    };
     let plain = read(&task);
     let mut command = task.command(&[]);
     for (name, value) in [

@@ -9,8 +9,12 @@ fn repository(path: &str) -> PathBuf {
 
 /// Names in a folder of the repository, without extensions, sorted.
 fn names(folder: &str) -> Vec<String> {
-    let entries = fs::read_dir(repository(folder)).unwrap().map(|entry| entry.unwrap().path());
-    let mut names: Vec<_> = entries.map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned()).collect();
+    let entries = fs::read_dir(repository(folder))
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let mut names: Vec<_> = entries
+        .map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned())
+        .collect();
     names.sort();
     names
 }
@@ -27,10 +31,16 @@ fn every_kind_of_finding_is_read_again_by_a_test() {
     ];
     for (kind, reader) in readers {
         let text = fs::read_to_string(repository(reader)).unwrap();
-        assert!(text.contains(&format!("regressions/{kind}\"")), "{reader} reads no regressions/{kind}");
+        assert!(
+            text.contains(&format!("regressions/{kind}\"")),
+            "{reader} reads no regressions/{kind}"
+        );
     }
     for kind in names("tests/fixtures/regressions") {
-        assert!(readers.iter().any(|(known, _)| *known == kind), "nobody reads tests/fixtures/regressions/{kind}");
+        assert!(
+            readers.iter().any(|(known, _)| *known == kind),
+            "nobody reads tests/fixtures/regressions/{kind}"
+        );
     }
 }
 
@@ -39,11 +49,17 @@ fn every_fuzz_target_and_every_finding_is_in_the_tables() {
     let text = fs::read_to_string(repository("fuzz/README.md")).unwrap();
     for target in names("fuzz/fuzz_targets") {
         // What it reads, and what was run.
-        assert!(text.matches(&format!("\n| `{target}` |")).count() == 2, "{target}");
+        assert!(
+            text.matches(&format!("\n| `{target}` |")).count() == 2,
+            "{target}"
+        );
     }
     for kind in names("tests/fixtures/regressions") {
         for finding in names(&format!("tests/fixtures/regressions/{kind}")) {
-            assert!(text.contains(&format!("| `{kind}/{finding}")), "{kind}/{finding}");
+            assert!(
+                text.contains(&format!("| `{kind}/{finding}")),
+                "{kind}/{finding}"
+            );
         }
     }
 }

@@ -1,33 +1,61 @@
-//! The JSON file, through the library's public face: its bytes, its schema, and the copy that pycocotools has read.
+//! The JSON file, through the library's public face: its bytes, its schema, and the copy that
+//! pycocotools has read.
 
 use std::{fs, sync::Arc};
 
-use maskrcnn::{BBox, Detection, ImageInfo, Mask, ModelInfo, Report, SegmentOptions, Size, Weights};
+use maskrcnn::{
+    BBox, Detection, ImageInfo, Mask, ModelInfo, Report, SegmentOptions, Size, Weights,
+};
 use serde_json::{Value, json};
 
 const IMAGE: Size = Size::new(30, 50);
 
 /// An ellipse, stored for its rectangle, in an image of 50×30.
-fn detection(label: &str, category_id: u32, score: f32, (left, top): (usize, usize), region: Size) -> Detection {
+fn detection(
+    label: &str,
+    category_id: u32,
+    score: f32,
+    (left, top): (usize, usize),
+    region: Size,
+) -> Detection {
     let inside = |x: usize, y: usize| {
-        let (u, v) = ((x as f32 + 0.5) / region.width as f32 - 0.5, (y as f32 + 0.5) / region.height as f32 - 0.5);
+        let (u, v) = (
+            (x as f32 + 0.5) / region.width as f32 - 0.5,
+            (y as f32 + 0.5) / region.height as f32 - 0.5,
+        );
         u * u + v * v <= 0.25
     };
-    let bits = (0..region.area()).map(|i| inside(i % region.width, i / region.width)).collect();
+    let bits = (0..region.area())
+        .map(|i| inside(i % region.width, i / region.width))
+        .collect();
     let (x, y) = (left as f32 + 0.1, top as f32 + 0.7);
     Detection {
         category_id,
         label: Arc::from(label),
         score,
-        bbox: BBox::new(x, y, x + region.width as f32, y + region.height as f32 - 1.5),
+        bbox: BBox::new(
+            x,
+            y,
+            x + region.width as f32,
+            y + region.height as f32 - 1.5,
+        ),
         mask: Mask::new(IMAGE, left, top, region, bits),
     }
 }
 
 fn report(options: &SegmentOptions, detections: &[Detection]) -> String {
     let weights = Weights::embedded().unwrap();
-    let model = ModelInfo::new(weights.family().name(), "compact.safetensors", weights.sha256(), weights.labels());
-    let image = ImageInfo::new("photos/000000000139.jpg", "0123456789abcdef".repeat(4), IMAGE);
+    let model = ModelInfo::new(
+        weights.family().name(),
+        "compact.safetensors",
+        weights.sha256(),
+        weights.labels(),
+    );
+    let image = ImageInfo::new(
+        "photos/000000000139.jpg",
+        "0123456789abcdef".repeat(4),
+        IMAGE,
+    );
     Report::new(image, model, options, detections).to_json()
 }
 
@@ -35,17 +63,23 @@ fn detections() -> Vec<Detection> {
     vec![
         detection("dog", 18, 0.98, (3, 5), Size::new(20, 31)),
         detection("potted plant", 64, 0.50000006, (38, 0), Size::new(30, 12)),
-        Detection { mask: Mask::empty(IMAGE), ..detection("person", 1, 0.5, (40, 2), Size::new(9, 4)) },
+        Detection {
+            mask: Mask::empty(IMAGE),
+            ..detection("person", 1, 0.5, (40, 2), Size::new(9, 4))
+        },
     ]
 }
 
 fn schema() -> Value {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/schema/detections-1.schema.json");
+    let path = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/schema/detections-1.schema.json"
+    );
     serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
 }
 
-/// Makes every object of the schema refuse fields that it does not describe: readers must accept them, we must not
-/// write any.
+/// Makes every object of the schema refuse fields that it does not describe: readers must accept
+/// them, we must not write any.
 fn close(schema: &mut Value) {
     match schema {
         Value::Object(members) => {
@@ -63,8 +97,10 @@ fn assert_valid(text: &str) {
     let mut schema = schema();
     close(&mut schema);
     let validator = jsonschema::draft202012::new(&schema).unwrap();
-    let errors: Vec<_> =
-        validator.iter_errors(&serde_json::from_str(text).unwrap()).map(|error| error.to_string()).collect();
+    let errors: Vec<_> = validator
+        .iter_errors(&serde_json::from_str(text).unwrap())
+        .map(|error| error.to_string())
+        .collect();
     assert!(errors.is_empty(), "{errors:#?}\n{text}");
 }
 
@@ -78,7 +114,11 @@ fn reports_validate_against_the_schema_and_hold_nothing_that_it_does_not_describ
     assert_valid(&report(&SegmentOptions::default(), &detections()));
     assert_valid(&report(&SegmentOptions::default(), &[]));
     let classes = Some(vec!["dog".to_owned(), "potted plant".to_owned()]);
-    let narrowed = SegmentOptions { score_threshold: 0.25, classes, max_detections: Some(3) };
+    let narrowed = SegmentOptions {
+        score_threshold: 0.25,
+        classes,
+        max_detections: Some(3),
+    };
     assert_valid(&report(&narrowed, &detections()));
 }
 
@@ -93,31 +133,43 @@ fn the_schema_refuses_a_report_with_any_field_left_out() {
                 }
             }
             Value::Array(items) => {
-                items.iter().enumerate().for_each(|(i, item)| paths(item, &format!("{path}/{i}"), found));
+                items
+                    .iter()
+                    .enumerate()
+                    .for_each(|(i, item)| paths(item, &format!("{path}/{i}"), found));
             }
             _ => {}
         }
     }
     let validator = jsonschema::draft202012::new(&schema()).unwrap();
-    let report: Value = serde_json::from_str(&report(&SegmentOptions::default(), &detections())).unwrap();
+    let report: Value =
+        serde_json::from_str(&report(&SegmentOptions::default(), &detections())).unwrap();
     let mut found = Vec::new();
     paths(&report, "", &mut found);
     assert_eq!(found.len(), 5 + 5 + 4 + 3 + 3 * (8 + 2));
     for (path, key) in found {
         let mut without = report.clone();
-        without.pointer_mut(&path).unwrap().as_object_mut().unwrap().remove(&key);
+        without
+            .pointer_mut(&path)
+            .unwrap()
+            .as_object_mut()
+            .unwrap()
+            .remove(&key);
         assert!(!validator.is_valid(&without), "{path}/{key}");
     }
 }
 
-/// `tests/reference/check_report.py` has pycocotools load, decode and measure the same file.
-/// After a change that is meant: `REGENERATE=1 cargo test --release --test report`, then run that script.
+/// `tests/reference/check_report.py` has pycocotools load, decode and measure the same file. After
+/// a change that is meant: `REGENERATE=1 cargo test --release --test report`, then run that script.
 #[test]
 fn the_file_is_byte_for_byte_the_one_that_pycocotools_has_read() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/report.json");
     let text = report(&SegmentOptions::default(), &detections());
     // Without the model's line, which changes with the embedded weights.
-    let found: String = text.split_inclusive('\n').filter(|line| !line.starts_with("  \"model\": ")).collect();
+    let found: String = text
+        .split_inclusive('\n')
+        .filter(|line| !line.starts_with("  \"model\": "))
+        .collect();
     if std::env::var_os("REGENERATE").is_some() {
         fs::write(path, &found).unwrap();
     }
@@ -126,9 +178,18 @@ fn the_file_is_byte_for_byte_the_one_that_pycocotools_has_read() {
 
 #[test]
 fn numbers_are_as_short_as_they_can_be_and_nothing_found_is_an_empty_array() {
-    let text = report(&SegmentOptions { score_threshold: 0.3, ..Default::default() }, &detections());
+    let text = report(
+        &SegmentOptions {
+            score_threshold: 0.3,
+            ..Default::default()
+        },
+        &detections(),
+    );
     assert!(text.contains(r#""score_threshold": 0.3,"#), "{text}");
-    assert!(text.contains(r#""score": 0.98, "bbox": [3.1, 5.7, "#), "{text}");
+    assert!(
+        text.contains(r#""score": 0.98, "bbox": [3.1, 5.7, "#),
+        "{text}"
+    );
     assert!(text.contains(r#""score": 0.50000006, "#), "{text}");
     assert!(report(&SegmentOptions::default(), &[]).ends_with("\"detections\": []\n}\n"));
 }
@@ -137,7 +198,10 @@ fn numbers_are_as_short_as_they_can_be_and_nothing_found_is_an_empty_array() {
 fn each_detection_has_a_line_of_its_own() {
     let text = report(&SegmentOptions::default(), &detections());
     for (i, detection) in detections().iter().enumerate() {
-        let line = text.lines().find(|line| line.starts_with(&format!("    {{\"id\": {}, ", i + 1))).unwrap();
+        let line = text
+            .lines()
+            .find(|line| line.starts_with(&format!("    {{\"id\": {}, ", i + 1)))
+            .unwrap();
         let entry: Value = serde_json::from_str(line.trim_end_matches(',')).unwrap();
         assert_eq!(entry["label"], *detection.label);
         assert_eq!(entry["area"], detection.mask.area());

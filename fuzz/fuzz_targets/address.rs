@@ -48,33 +48,54 @@ fn fetcher() -> &'static Fetcher {
             proxies: Proxies::default(),
             temporary: PathBuf::from("."),
         };
-        Fetcher::new(options, MultiProgress::with_draw_target(ProgressDrawTarget::hidden()))
+        Fetcher::new(
+            options,
+            MultiProgress::with_draw_target(ProgressDrawTarget::hidden()),
+        )
     })
 }
 
 fuzz_target!(|text: &str| {
-    let Some(address) = Address::new(text) else { return };
+    let Some(address) = Address::new(text) else {
+        return;
+    };
     let (shown, name) = (address.shown(), address.file_name());
     // A part of the names of output files.
-    assert!(!name.contains('/') && name != "." && name != "..", "{name:?}");
+    assert!(
+        !name.contains('/') && name != "." && name != "..",
+        "{name:?}"
+    );
 
     match &*address.scheme() {
         "http" | "https" => {
             let Ok(url) = Url::parse(text) else { return };
-            // What the client takes for user name and password must not be shown, however the text hides it. The
-            // authority stands in front of the first `@` that is shown, if any: none may be left there.
+            // What the client takes for user name and password must not be shown, however the text
+            // hides it. The authority stands in front of the first `@` that is shown, if any: none
+            // may be left there.
             if !url.username().is_empty() || url.password().is_some() {
                 let after = shown.split_once("://").map_or("", |(_, rest)| rest);
                 let after = after.trim_start_matches(['/', '\\', '\t', '\r', '\n']);
-                let authority = after.split(['/', '?', '#', '\\']).next().unwrap_or_default();
+                let authority = after
+                    .split(['/', '?', '#', '\\'])
+                    .next()
+                    .unwrap_or_default();
                 assert!(!authority.contains('@'), "{text:?} is shown as {shown:?}");
-                assert!(!name.contains('@') || url.path().contains(['@', '%']), "{text:?} is called {name:?}");
+                assert!(
+                    !name.contains('@') || url.path().contains(['@', '%']),
+                    "{text:?} is called {name:?}"
+                );
             }
         }
         "data" | "ipfs" => match fetcher().image(&address) {
             Ok(fetched) => assert!(fetched.content.len() as u64 <= MOST),
             Err(error) => drop(error.to_string()),
         },
-        _ => drop(fetcher().image(&address).err().expect("no other scheme is fetched").to_string()),
+        _ => drop(
+            fetcher()
+                .image(&address)
+                .err()
+                .expect("no other scheme is fetched")
+                .to_string(),
+        ),
     }
 });

@@ -19,14 +19,20 @@ mod program {
 
 use libfuzzer_sys::fuzz_target;
 
-/// A decoder's limit, and the pixels it leaves as 8-bit RGB, turned once: what one image may take at any moment.
+/// A decoder's limit, and the pixels it leaves as 8-bit RGB, turned once: what one image may take
+/// at any moment.
 const MOST: usize = (1 << 30) + 2 * 300_000_000 + (64 << 20);
 
 fuzz_target!(|bytes: &[u8]| {
-    match maskrcnn_fuzz::within(MOST, || program::decode::decode(bytes.to_vec(), program::decode::DEFAULT_MAX_PIXELS)) {
+    match maskrcnn_fuzz::within(MOST, || {
+        program::decode::decode(bytes.to_vec(), program::decode::DEFAULT_MAX_PIXELS)
+    }) {
         Ok(image) => {
             assert!(image.width() > 0 && image.height() > 0);
-            assert_eq!(image.len(), 3 * image.width() as usize * image.height() as usize);
+            assert_eq!(
+                image.len(),
+                3 * image.width() as usize * image.height() as usize
+            );
         }
         Err(error) => {
             let message = format!("{error:#}");

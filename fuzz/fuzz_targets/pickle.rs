@@ -1,5 +1,5 @@
-//! Any bytes as the pickle of a checkpoint that is otherwise good, in both forms of `.pth`: checksums and headers, which
-//! chance seldom gets right, are not in the way.
+//! Any bytes as the pickle of a checkpoint that is otherwise good, in both forms of `.pth`:
+//! checksums and headers, which chance seldom gets right, are not in the way.
 
 #![no_main]
 
@@ -21,13 +21,24 @@ const KEYS: &[u8] = b"\x80\x02]X\x01\0\0\0" as &[u8];
 const STORAGE: [u8; 24] = [0x3f; 24];
 
 fn legacy(pickle: &[u8]) -> Vec<u8> {
-    [LEGACY_HEADER, pickle, KEYS, b"0a.", &6i64.to_le_bytes(), &STORAGE].concat()
+    [
+        LEGACY_HEADER,
+        pickle,
+        KEYS,
+        b"0a.",
+        &6i64.to_le_bytes(),
+        &STORAGE,
+    ]
+    .concat()
 }
 
 fn archive(pickle: &[u8]) -> Vec<u8> {
     let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
     let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
-    for (name, data) in [("archive/data.pkl", pickle), ("archive/data/0", &STORAGE[..])] {
+    for (name, data) in [
+        ("archive/data.pkl", pickle),
+        ("archive/data/0", &STORAGE[..]),
+    ] {
         writer.start_file(name, options).expect("memory takes it");
         writer.write_all(data).expect("memory takes it");
     }

@@ -1,4 +1,5 @@
-//! Any mask: its run-length encoding covers the image, and decoding what is written gives the pixels back.
+//! Any mask: its run-length encoding covers the image, and decoding what is written gives the
+//! pixels back.
 
 #![no_main]
 
@@ -12,12 +13,15 @@ struct AnyMask(Mask);
 
 impl<'a> Arbitrary<'a> for AnyMask {
     fn arbitrary(input: &mut Unstructured<'a>) -> Result<Self> {
-        // Margins may be large, since nothing is stored for them; the largest image that is read has 10⁸ pixels.
+        // Margins may be large, since nothing is stored for them; the largest image that is read
+        // has 10⁸ pixels.
         let mut margin = || input.int_in_range(0..=2000);
         let (left, top, right, bottom) = (margin()?, margin()?, margin()?, margin()?);
         let region = Size::new(input.int_in_range(0..=64)?, input.int_in_range(0..=64)?);
         let image = Size::new(top + region.height + bottom, left + region.width + right);
-        let bits = (0..region.area()).map(|_| input.arbitrary()).collect::<Result<_>>()?;
+        let bits = (0..region.area())
+            .map(|_| input.arbitrary())
+            .collect::<Result<_>>()?;
         Ok(Self(Mask::new(image, left, top, region, bits)))
     }
 }
@@ -44,16 +48,35 @@ fn decompress(text: &str) -> Vec<u32> {
         }
         counts.push(value);
     }
-    counts.into_iter().map(|count| u32::try_from(count).expect("no run is negative")).collect()
+    counts
+        .into_iter()
+        .map(|count| u32::try_from(count).expect("no run is negative"))
+        .collect()
 }
 
 fuzz_target!(|mask: AnyMask| {
     let AnyMask(mask) = mask;
     let rle = mask.rle();
-    assert_eq!(rle.counts.iter().map(|&count| count as usize).sum::<usize>(), mask.image().area());
-    assert!(rle.counts.iter().skip(1).all(|&count| count > 0), "{:?}", rle.counts);
+    assert_eq!(
+        rle.counts
+            .iter()
+            .map(|&count| count as usize)
+            .sum::<usize>(),
+        mask.image().area()
+    );
+    assert!(
+        rle.counts.iter().skip(1).all(|&count| count > 0),
+        "{:?}",
+        rle.counts
+    );
     assert_eq!(decompress(&rle.compressed()), rle.counts);
-    let set: usize = rle.counts.iter().skip(1).step_by(2).map(|&count| count as usize).sum();
+    let set: usize = rle
+        .counts
+        .iter()
+        .skip(1)
+        .step_by(2)
+        .map(|&count| count as usize)
+        .sum();
     assert_eq!(set, mask.area());
     let height = mask.image().height;
     let mut at = 0;

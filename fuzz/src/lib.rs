@@ -1,4 +1,5 @@
-//! What the fuzz targets share: an allocator that knows how much is held, so that a target can say how much may be.
+//! What the fuzz targets share: an allocator that knows how much is held, so that a target can say
+//! how much may be.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -30,7 +31,8 @@ unsafe impl GlobalAlloc for Counting {
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        // As if the block were moved, which it may be: the old and the new one exist together for a moment.
+        // As if the block were moved, which it may be: the old and the new one exist together for a
+        // moment.
         count(size);
         HELD.fetch_sub(layout.size(), Relaxed);
         // SAFETY: the caller keeps the contract of `realloc`.
@@ -56,6 +58,9 @@ pub fn within<T>(most: usize, work: impl FnOnce() -> T) -> T {
     PEAK.store(before, Relaxed);
     let result = work();
     let held = PEAK.load(Relaxed).saturating_sub(before);
-    assert!(held <= most, "held {held} bytes, at most {most} are allowed");
+    assert!(
+        held <= most,
+        "held {held} bytes, at most {most} are allowed"
+    );
     result
 }

@@ -1,4 +1,5 @@
-//! The bytes of a checkpoint, left where they are: in a mapped file, in the program itself, or in memory.
+//! The bytes of a checkpoint, left where they are: in a mapped file, in the program itself, or in
+//! memory.
 
 use std::fs::File;
 use std::io;
@@ -18,7 +19,8 @@ pub(crate) enum Bytes {
 }
 
 impl Bytes {
-    /// Maps the file at `path`. An empty file gives no bytes; anything but a regular file is an error.
+    /// Maps the file at `path`. An empty file gives no bytes; anything but a regular file is an
+    /// error.
     pub(crate) fn map(path: &Path) -> io::Result<Self> {
         // Looked at before it is opened: opening a pipe would wait for somebody to write to it.
         let metadata = std::fs::metadata(path)?;
@@ -26,18 +28,23 @@ impl Bytes {
             return Err(io::ErrorKind::IsADirectory.into());
         }
         if !metadata.is_file() {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "not a regular file",
+            ));
         }
         if metadata.len() == 0 {
             return Ok(Self::Static(&[])); // there is nothing to map, which some systems refuse
         }
         let file = File::open(path)?;
-        // SAFETY: the map is read-only and lives as long as what borrows from it. What no program can rule out is that
-        // another one writes to the file meanwhile: text that was checked to be UTF-8 might then be so no longer, and a
-        // file that is made shorter ends the process with SIGBUS. `Weights::open` says that the file must not change;
-        // that is the usual price of mapping weights, which nobody edits in place.
+        // SAFETY: the map is read-only and lives as long as what borrows from it. What no program
+        // can rule out is that another one writes to the file meanwhile: text that was checked to
+        // be UTF-8 might then be so no longer, and a file that is made shorter ends the process
+        // with SIGBUS. `Weights::open` says that the file must not change; that is the usual price
+        // of mapping weights, which nobody edits in place.
         let map = unsafe { Mmap::map(&file)? };
-        // Most of the file will be wanted soon; a system that cannot be told loses nothing but time.
+        // Most of the file will be wanted soon; a system that cannot be told loses nothing but
+        // time.
         #[cfg(unix)]
         let _ = map.advise(memmap2::Advice::WillNeed);
         Ok(Self::Mapped(map))

@@ -4,8 +4,8 @@ use std::fmt;
 
 use tch::Kind;
 
-/// The type of a tensor's elements, stored little-endian. Quantised, complex and 8-bit float types are refused where
-/// a file names them, so they have no place here.
+/// The type of a tensor's elements, stored little-endian. Quantised, complex and 8-bit float types
+/// are refused where a file names them, so they have no place here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum DType {
     F64,
@@ -34,7 +34,8 @@ impl DType {
         }
     }
 
-    /// libtorch's kind for the types that weights come in; `None` for integers, which are counters and the like.
+    /// libtorch's kind for the types that weights come in; `None` for integers, which are counters
+    /// and the like.
     pub(crate) fn float_kind(self) -> Option<Kind> {
         match self {
             Self::F64 => Some(Kind::Double),

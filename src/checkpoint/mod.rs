@@ -1,8 +1,9 @@
-//! From the bytes of a checkpoint to a [`StateDict`]: safetensors and both forms of PyTorch's `.pth`.
+//! From the bytes of a checkpoint to a [`StateDict`]: safetensors and both forms of PyTorch's
+//! `.pth`.
 //!
-//! Checkpoints come from strangers. Nothing in one is ever called, nothing is allocated because one says so, and a
-//! file that breaks the rules of its format is refused, whole. What the tensors mean, and which network they belong
-//! to, is not known here.
+//! Checkpoints come from strangers. Nothing in one is ever called, nothing is allocated because one
+//! says so, and a file that breaks the rules of its format is refused, whole. What the tensors
+//! mean, and which network they belong to, is not known here.
 
 mod bytes;
 mod dtype;
@@ -50,13 +51,17 @@ pub(crate) enum Format {
 }
 
 impl Checkpoint {
-    /// Reads the checkpoint at `path`. The file is mapped, not read: it must not change while the checkpoint lives.
+    /// Reads the checkpoint at `path`. The file is mapped, not read: it must not change while the
+    /// checkpoint lives.
     ///
     /// # Errors
     ///
     /// [`Error::ReadFile`], and those of [`from_bytes`](Self::from_bytes).
     pub fn open(path: &Path) -> Result<Self> {
-        let bytes = Bytes::map(path).map_err(|source| Error::ReadFile { path: path.to_owned(), source })?;
+        let bytes = Bytes::map(path).map_err(|source| Error::ReadFile {
+            path: path.to_owned(),
+            source,
+        })?;
         Self::read(bytes)
     }
 
@@ -73,9 +78,9 @@ impl Checkpoint {
     ///
     /// # Errors
     ///
-    /// [`Error::UnknownFormat`] for bytes that are no checkpoint, [`Error::Malformed`] for a damaged one,
-    /// [`Error::ForbiddenGlobal`] for one that would run code, [`Error::DuplicateTensor`], and [`Error::Unsupported`]
-    /// for what is not read.
+    /// [`Error::UnknownFormat`] for bytes that are no checkpoint, [`Error::Malformed`] for a
+    /// damaged one, [`Error::ForbiddenGlobal`] for one that would run code,
+    /// [`Error::DuplicateTensor`], and [`Error::Unsupported`] for what is not read.
     pub fn from_bytes(bytes: Vec<u8>) -> Result<Self> {
         Self::read(Bytes::Owned(bytes))
     }
@@ -88,7 +93,12 @@ impl Checkpoint {
             Format::TorchLegacy => (BTreeMap::new(), torch::legacy::read(&bytes)?),
         };
         let bytes = Arc::new(bytes);
-        Ok(Self { format, metadata, tensors: StateDict::new(Arc::clone(&bytes), views), bytes })
+        Ok(Self {
+            format,
+            metadata,
+            tensors: StateDict::new(Arc::clone(&bytes), views),
+            bytes,
+        })
     }
 
     /// The SHA-256 of the whole file, in lower-case hexadecimal digits. Reads all of it.
@@ -109,7 +119,10 @@ impl Format {
 
     /// The error for a file that breaks the rules of this format.
     fn malformed(self, reason: impl Into<String>) -> Error {
-        Error::Malformed { format: self.name(), reason: reason.into() }
+        Error::Malformed {
+            format: self.name(),
+            reason: reason.into(),
+        }
     }
 
     /// Refuses names that no network has and that would make a mess of error messages.
@@ -129,10 +142,15 @@ impl fmt::Display for Format {
     }
 }
 
-/// Foreign text as it may stand in an error message: on one line, without terminal codes, and not endless.
+/// Foreign text as it may stand in an error message: on one line, without terminal codes, and not
+/// endless.
 pub(crate) fn printable(text: &str) -> String {
     const LONGEST: usize = 120;
-    let mut shown: String = text.chars().take(LONGEST).flat_map(char::escape_debug).collect();
+    let mut shown: String = text
+        .chars()
+        .take(LONGEST)
+        .flat_map(char::escape_debug)
+        .collect();
     if text.chars().nth(LONGEST).is_some() {
         shown.push('…');
     }

@@ -1,7 +1,8 @@
 //! The safetensors format: a length, a JSON header, and the tensors' bytes.
 //!
-//! The `safetensors` crate reads the header and checks that the tensors cover the file without gap or overlap. Added
-//! here: duplicate names, which it would let pass, and files whose bytes depend on nothing but the tensors.
+//! The `safetensors` crate reads the header and checks that the tensors cover the file without gap
+//! or overlap. Added here: duplicate names, which it would let pass, and files whose bytes depend
+//! on nothing but the tensors.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -29,25 +30,36 @@ const LENGTH: usize = 8;
 ///
 /// # Errors
 ///
-/// [`Error::Malformed`], [`Error::DuplicateTensor`], and [`Error::Unsupported`] for complex and sub-16-bit floats.
+/// [`Error::Malformed`], [`Error::DuplicateTensor`], and [`Error::Unsupported`] for complex and
+/// sub-16-bit floats.
 pub(super) fn read(bytes: &[u8]) -> Result<(BTreeMap<String, String>, BTreeMap<String, View>)> {
     let malformed = |reason: String| Format::Safetensors.malformed(reason);
     let header = header(bytes).ok_or_else(|| malformed("its header leaves the file".to_owned()))?;
     refuse_duplicates(header)?;
-    let (length, info) = SafeTensors::read_metadata(bytes).map_err(|error| malformed(quotable(&error.to_string())))?;
+    let (length, info) = SafeTensors::read_metadata(bytes)
+        .map_err(|error| malformed(quotable(&error.to_string())))?;
     let mut views = BTreeMap::new();
     for (name, tensor) in info.tensors() {
         Format::Safetensors.check_name(&name)?;
         let wrong = |reason: String| malformed(format!("tensor `{name}` {reason}"));
-        let axis =
-            |&length: &usize| i64::try_from(length).map_err(|_| wrong(format!("has an axis of length {length}")));
+        let axis = |&length: &usize| {
+            i64::try_from(length).map_err(|_| wrong(format!("has an axis of length {length}")))
+        };
         let shape = tensor.shape.iter().map(axis).collect::<Result<Vec<_>>>()?;
         let (start, end) = tensor.data_offsets;
         let data = LENGTH + length;
-        let view = View::contiguous(dtype(tensor.dtype, &name)?, shape, data + start..data + end).map_err(wrong)?;
+        let view = View::contiguous(dtype(tensor.dtype, &name)?, shape, data + start..data + end)
+            .map_err(wrong)?;
         views.insert(name, view);
     }
-    Ok((info.metadata().clone().unwrap_or_default().into_iter().collect(), views))
+    Ok((
+        info.metadata()
+            .clone()
+            .unwrap_or_default()
+            .into_iter()
+            .collect(),
+        views,
+    ))
 }
 
 fn header(bytes: &[u8]) -> Option<&[u8]> {
@@ -113,25 +125,35 @@ fn refuse_duplicates(header: &[u8]) -> Result<()> {
         return Err(Error::DuplicateTensor { name });
     }
     outcome.map_err(|error| {
-        Format::Safetensors.malformed(format!("invalid JSON in header: {}", quotable(&error.to_string())))
+        Format::Safetensors.malformed(format!(
+            "invalid JSON in header: {}",
+            quotable(&error.to_string())
+        ))
     })
 }
 
-/// The message of a parser, which may quote names and words of the header as they stand there, made fit for a
-/// terminal: on one line, without terminal codes, and not endless.
+/// The message of a parser, which may quote names and words of the header as they stand there, made
+/// fit for a terminal: on one line, without terminal codes, and not endless.
 fn quotable(message: &str) -> String {
     const LONGEST: usize = 500;
-    let escape = |c: char| if c.is_control() { c.escape_unicode().to_string() } else { c.to_string() };
+    let escape = |c: char| {
+        if c.is_control() {
+            c.escape_unicode().to_string()
+        } else {
+            c.to_string()
+        }
+    };
     message.chars().take(LONGEST).map(escape).collect()
 }
 
-/// Writes tensors and metadata to `path`, all tensors in fp32, or in fp16 when `half`. Equal arguments give equal
-/// bytes: tensors and metadata are sorted by name. The file appears whole or not at all.
+/// Writes tensors and metadata to `path`, all tensors in fp32, or in fp16 when `half`. Equal
+/// arguments give equal bytes: tensors and metadata are sorted by name. The file appears whole or
+/// not at all.
 ///
 /// # Errors
 ///
-/// [`Error::DuplicateTensor`]; [`Error::Unsupported`] for a value that fp16 cannot hold; [`Error::WriteFile`];
-/// [`Error::OutOfMemory`], [`Error::Torch`].
+/// [`Error::DuplicateTensor`]; [`Error::Unsupported`] for a value that fp16 cannot hold;
+/// [`Error::WriteFile`]; [`Error::OutOfMemory`], [`Error::Torch`].
 pub(crate) fn save(
     path: &Path,
     tensors: &[(String, Tensor)],
@@ -145,28 +167,51 @@ pub(crate) fn save(
         }
     }
     let header = write_header(&sorted, &metadata, half);
-    let write_error = |source| Error::WriteFile { path: path.to_owned(), source };
+    let write_error = |source| Error::WriteFile {
+        path: path.to_owned(),
+        source,
+    };
 
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
     let mut builder = tempfile::Builder::new();
-    // Temporary files are private by default; this one becomes an ordinary file, as far as the umask allows.
+    // Temporary files are private by default; this one becomes an ordinary file, as far as the
+    // umask allows.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     let file = builder.tempfile_in(folder).map_err(write_error)?;
     let mut writer = BufWriter::new(file);
-    writer.write_all(&(header.len() as u64).to_le_bytes()).map_err(write_error)?;
+    writer
+        .write_all(&(header.len() as u64).to_le_bytes())
+        .map_err(write_error)?;
     writer.write_all(&header).map_err(write_error)?;
     for (name, tensor) in sorted {
-        writer.write_all(&elements(name, tensor, half)?).map_err(write_error)?;
+        writer
+            .write_all(&elements(name, tensor, half)?)
+            .map_err(write_error)?;
     }
-    let file = writer.into_inner().map_err(|error| write_error(error.into_error()))?;
-    file.persist(path).map_err(|error| write_error(error.error))?;
+    let file = writer
+        .into_inner()
+        .map_err(|error| write_error(error.into_error()))?;
+    file.persist(path)
+        .map_err(|error| write_error(error.error))?;
     Ok(())
 }
 
-/// The header as JSON, padded with spaces to a multiple of 8 bytes as the format asks, so that tensors are aligned.
-fn write_header(tensors: &BTreeMap<&str, &Tensor>, metadata: &BTreeMap<String, String>, half: bool) -> Vec<u8> {
-    let (dtype, size) = if half { (Dtype::F16, 2) } else { (Dtype::F32, 4) };
+/// The header as JSON, padded with spaces to a multiple of 8 bytes as the format asks, so that
+/// tensors are aligned.
+fn write_header(
+    tensors: &BTreeMap<&str, &Tensor>,
+    metadata: &BTreeMap<String, String>,
+    half: bool,
+) -> Vec<u8> {
+    let (dtype, size) = if half {
+        (Dtype::F16, 2)
+    } else {
+        (Dtype::F32, 4)
+    };
     let mut header = Vec::new();
     let mut json = serde_json::Serializer::new(&mut header);
     let mut write = || {
@@ -176,9 +221,20 @@ fn write_header(tensors: &BTreeMap<&str, &Tensor>, metadata: &BTreeMap<String, S
         }
         let mut start = 0;
         for (name, tensor) in tensors {
-            let shape = tensor.size().into_iter().map(|length| length as usize).collect();
+            let shape = tensor
+                .size()
+                .into_iter()
+                .map(|length| length as usize)
+                .collect();
             let end = start + tensor.numel() * size;
-            map.serialize_entry(name, &TensorInfo { dtype, shape, data_offsets: (start, end) })?;
+            map.serialize_entry(
+                name,
+                &TensorInfo {
+                    dtype,
+                    shape,
+                    data_offsets: (start, end),
+                },
+            )?;
             start = end;
         }
         map.end()
@@ -192,7 +248,13 @@ fn write_header(tensors: &BTreeMap<&str, &Tensor>, metadata: &BTreeMap<String, S
 fn elements(name: &str, tensor: &Tensor, half: bool) -> Result<Vec<u8>> {
     let torch = |error| Error::torch("writing a tensor", error);
     let kind = if half { Kind::Half } else { Kind::Float };
-    let convert = || tensor.f_detach()?.f_to_device(tch::Device::Cpu)?.f_to_kind(kind)?.f_contiguous();
+    let convert = || {
+        tensor
+            .f_detach()?
+            .f_to_device(tch::Device::Cpu)?
+            .f_to_kind(kind)?
+            .f_contiguous()
+    };
     let converted = convert().map_err(torch)?;
     if half && !all_finite(&converted).map_err(torch)? && all_finite(tensor).map_err(torch)? {
         return Err(Error::Unsupported {
@@ -201,7 +263,9 @@ fn elements(name: &str, tensor: &Tensor, half: bool) -> Result<Vec<u8>> {
         });
     }
     let mut elements = vec![0; converted.numel() * if half { 2 } else { 4 }];
-    converted.f_copy_data_u8(&mut elements, converted.numel()).map_err(torch)?;
+    converted
+        .f_copy_data_u8(&mut elements, converted.numel())
+        .map_err(torch)?;
     Ok(elements)
 }
 

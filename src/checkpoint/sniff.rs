@@ -1,4 +1,5 @@
-//! Tells a checkpoint's format from its first bytes, never from its name, and says what other files look like.
+//! Tells a checkpoint's format from its first bytes, never from its name, and says what other files
+//! look like.
 
 use super::Format;
 use super::torch::legacy;
@@ -7,7 +8,10 @@ use crate::error::{Error, Result};
 /// What else people hand over, by the bytes it begins with.
 const STRANGERS: [(&[u8], &str); 19] = [
     (b"PK\x05\x06", "an empty zip archive"),
-    (b"version https://git-lfs", "a git-lfs pointer in place of the file (`git lfs pull` fetches it)"),
+    (
+        b"version https://git-lfs",
+        "a git-lfs pointer in place of the file (`git lfs pull` fetches it)",
+    ),
     (b"\x1f\x8b", "a gzip file (unpack it first)"),
     (b"BZh", "a bzip2 file (unpack it first)"),
     (b"\xfd7zXZ\0", "an xz file (unpack it first)"),
@@ -31,8 +35,8 @@ const STRANGERS: [(&[u8], &str); 19] = [
 ///
 /// # Errors
 ///
-/// [`Error::UnknownFormat`], saying what the bytes look like; [`Error::Unsupported`] for HDF5 and for checkpoints of
-/// PyTorch before 0.1.10.
+/// [`Error::UnknownFormat`], saying what the bytes look like; [`Error::Unsupported`] for HDF5 and
+/// for checkpoints of PyTorch before 0.1.10.
 pub(super) fn format(bytes: &[u8]) -> Result<Format> {
     if bytes.starts_with(b"PK\x03\x04") {
         return Ok(Format::TorchZip);
@@ -56,7 +60,9 @@ pub(super) fn format(bytes: &[u8]) -> Result<Format> {
             remedy: "unpack it; a checkpoint of PyTorch 0.1 must be loaded and saved again with a newer PyTorch",
         });
     }
-    Err(Error::UnknownFormat { found: describe(bytes) })
+    Err(Error::UnknownFormat {
+        found: describe(bytes),
+    })
 }
 
 /// A plausible length of the header, then the header's first character.
@@ -78,17 +84,32 @@ fn describe(bytes: &[u8]) -> String {
     if beginning.iter().all(|&byte| byte == 0) {
         return "only zeros (a download that was cut short?)".to_owned();
     }
-    let text = beginning.strip_prefix(b"\xef\xbb\xbf").unwrap_or(beginning).trim_ascii_start().to_ascii_lowercase();
-    if [&b"<!doctype html"[..], b"<html", b"<head", b"<!--"].iter().any(|tag| text.starts_with(tag)) {
+    let text = beginning
+        .strip_prefix(b"\xef\xbb\xbf")
+        .unwrap_or(beginning)
+        .trim_ascii_start()
+        .to_ascii_lowercase();
+    if [&b"<!doctype html"[..], b"<html", b"<head", b"<!--"]
+        .iter()
+        .any(|tag| text.starts_with(tag))
+    {
         return "an HTML page (a download that went wrong?)".to_owned();
     }
     if let [0x80, 2..=5, ..] = bytes {
         return "a pickle that `torch.save` did not write, or one cut short".to_owned();
     }
-    if let Some((_, what)) = STRANGERS.iter().find(|(signature, _)| bytes.starts_with(signature)) {
+    if let Some((_, what)) = STRANGERS
+        .iter()
+        .find(|(signature, _)| bytes.starts_with(signature))
+    {
         return (*what).to_owned();
     }
-    let first = bytes.iter().take(8).map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(" ");
+    let first = bytes
+        .iter()
+        .take(8)
+        .map(|byte| format!("{byte:02x}"))
+        .collect::<Vec<_>>()
+        .join(" ");
     format!("a file of {} bytes that begins with {first}", bytes.len())
 }
 
@@ -110,12 +131,18 @@ mod tests {
             (b"<!DOCTYPE html>\n<html>", "HTML page"),
             (b"\xef\xbb\xbf\r\n  <HTML lang=en>", "HTML page"),
             (b"<?xml version=\"1.0\"?><Error><Code>AccessDenied", "XML"),
-            (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a", "git lfs pull"),
+            (
+                b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a",
+                "git lfs pull",
+            ),
             (b"\x1f\x8b\x08\x00", "gzip"),
             (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "PNG"),
             (b"\xff\xd8\xff\xe0\0\x10JFIF", "JPEG"),
             (b"\x80\x02}q\x00.", "`torch.save` did not write"),
-            (b"\x80\x04\x95\x03\0\0\0\0\0\0\0}\x94.", "`torch.save` did not write"),
+            (
+                b"\x80\x04\x95\x03\0\0\0\0\0\0\0}\x94.",
+                "`torch.save` did not write",
+            ),
             (b"PK\x05\x06\0\0", "empty zip"),
             (&[0; 700], "only zeros"),
             (b"{\"model\": 1}", "JSON"),

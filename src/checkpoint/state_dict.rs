@@ -11,8 +11,9 @@ use crate::error::{Error, Result};
 
 /// The tensors of a checkpoint.
 ///
-/// A tensor stays in the file until [`take`](Self::take) copies it, so a file never makes the program allocate what
-/// the network did not ask for. Layers take what they need, and [`finish`](Self::finish) sees that nothing is left.
+/// A tensor stays in the file until [`take`](Self::take) copies it, so a file never makes the
+/// program allocate what the network did not ask for. Layers take what they need, and
+/// [`finish`](Self::finish) sees that nothing is left.
 pub(crate) struct StateDict {
     bytes: Arc<Bytes>,
     views: BTreeMap<String, View>,
@@ -39,20 +40,27 @@ impl StateDict {
         self.views.get(name).map(|view| view.shape.as_slice())
     }
 
-    /// Removes the tensor called `name`, which must have the given shape, and returns a copy of it: fp32 whatever
-    /// float type the file has, row-major, on the CPU. On an error the tensor stays.
+    /// Removes the tensor called `name`, which must have the given shape, and returns a copy of it:
+    /// fp32 whatever float type the file has, row-major, on the CPU. On an error the tensor stays.
     ///
     /// # Errors
     ///
-    /// [`Error::MissingTensor`]; [`Error::TensorShape`], before anything is allocated; [`Error::Unsupported`] when its
-    /// elements are integers, which are no weights.
+    /// [`Error::MissingTensor`]; [`Error::TensorShape`], before anything is allocated;
+    /// [`Error::Unsupported`] when its elements are integers, which are no weights.
     pub fn take(&mut self, name: &str, shape: &[i64]) -> Result<Tensor> {
         let Some(view) = self.views.get(name) else {
-            return Err(Error::MissingTensor { name: name.to_owned(), expected: shape.to_vec() });
+            return Err(Error::MissingTensor {
+                name: name.to_owned(),
+                expected: shape.to_vec(),
+            });
         };
         if view.shape != shape {
             let (expected, found) = (shape.to_vec(), view.shape.clone());
-            return Err(Error::TensorShape { name: name.to_owned(), expected, found });
+            return Err(Error::TensorShape {
+                name: name.to_owned(),
+                expected,
+                found,
+            });
         }
         let kind = view.dtype.float_kind().ok_or_else(|| Error::Unsupported {
             what: format!("tensor `{name}` of type {} as a weight", view.dtype),
@@ -97,7 +105,9 @@ impl StateDict {
         if self.views.is_empty() {
             return Ok(());
         }
-        Err(Error::UnexpectedTensors { names: self.views.into_keys().collect() })
+        Err(Error::UnexpectedTensors {
+            names: self.views.into_keys().collect(),
+        })
     }
 }
 
@@ -108,11 +118,20 @@ mod tests {
 
     /// `a`: [1, 3] fp32 of 1, 2, 3; `b.count`: an int64 scalar.
     fn state_dict() -> StateDict {
-        let mut bytes: Vec<u8> = [1f32, 2.0, 3.0].iter().flat_map(|x| x.to_le_bytes()).collect();
+        let mut bytes: Vec<u8> = [1f32, 2.0, 3.0]
+            .iter()
+            .flat_map(|x| x.to_le_bytes())
+            .collect();
         bytes.extend(7i64.to_le_bytes());
         let views = BTreeMap::from([
-            ("a".to_owned(), View::contiguous(DType::F32, vec![1, 3], 0..12).unwrap()),
-            ("b.count".to_owned(), View::contiguous(DType::I64, vec![], 12..20).unwrap()),
+            (
+                "a".to_owned(),
+                View::contiguous(DType::F32, vec![1, 3], 0..12).unwrap(),
+            ),
+            (
+                "b.count".to_owned(),
+                View::contiguous(DType::I64, vec![], 12..20).unwrap(),
+            ),
         ]);
         StateDict::new(Arc::new(Bytes::Owned(bytes)), views)
     }
@@ -122,16 +141,25 @@ mod tests {
         let mut tensors = state_dict();
         let tensor = tensors.take("a", &[1, 3]).unwrap();
         assert_eq!(tensor.size(), [1, 3]);
-        assert_eq!(Vec::<f32>::try_from(tensor.flatten(0, -1)).unwrap(), [1.0, 2.0, 3.0]);
+        assert_eq!(
+            Vec::<f32>::try_from(tensor.flatten(0, -1)).unwrap(),
+            [1.0, 2.0, 3.0]
+        );
         let error = tensors.take("a", &[1, 3]).unwrap_err();
-        assert_eq!(error.to_string(), "tensor `a` of shape [1, 3] is missing in the checkpoint");
+        assert_eq!(
+            error.to_string(),
+            "tensor `a` of shape [1, 3] is missing in the checkpoint"
+        );
     }
 
     #[test]
     fn a_tensor_of_another_shape_is_refused_and_stays() {
         let mut tensors = state_dict();
         let error = tensors.take("a", &[3, 1]).unwrap_err();
-        assert_eq!(error.to_string(), "tensor `a` has shape [1, 3], expected [3, 1]");
+        assert_eq!(
+            error.to_string(),
+            "tensor `a` has shape [1, 3], expected [3, 1]"
+        );
         assert!(tensors.contains("a"));
     }
 
@@ -154,7 +182,9 @@ mod tests {
     fn finish_names_what_no_layer_took() {
         let mut tensors = state_dict();
         drop(tensors.take("a", &[1, 3]).unwrap());
-        assert!(matches!(tensors.finish(), Err(Error::UnexpectedTensors { names }) if names == ["b.count"]));
+        assert!(
+            matches!(tensors.finish(), Err(Error::UnexpectedTensors { names }) if names == ["b.count"])
+        );
 
         let mut tensors = state_dict();
         drop(tensors.take("a", &[1, 3]).unwrap());

@@ -5,7 +5,8 @@ use std::ops::Range;
 
 use super::dtype::DType;
 
-/// The most axes a tensor may have. The weights of convolutions have 4; this bounds what a file can make us store.
+/// The most axes a tensor may have. The weights of convolutions have 4; this bounds what a file can
+/// make us store.
 pub(crate) const MAX_AXES: usize = 16;
 
 /// A strided view of elements that all lie within the file it was made for.
@@ -21,10 +22,15 @@ pub(crate) struct View {
 }
 
 impl View {
-    /// A row-major tensor whose first element is the first of `storage`, a range of bytes of the file.
+    /// A row-major tensor whose first element is the first of `storage`, a range of bytes of the
+    /// file.
     ///
     /// The error is a predicate for a sentence that begins with the tensor's name.
-    pub(crate) fn contiguous(dtype: DType, shape: Vec<i64>, storage: Range<usize>) -> Result<Self, String> {
+    pub(crate) fn contiguous(
+        dtype: DType,
+        shape: Vec<i64>,
+        storage: Range<usize>,
+    ) -> Result<Self, String> {
         let mut strides = vec![0; shape.len()];
         let mut step = 1i64;
         for (stride, &length) in strides.iter_mut().zip(&shape).rev() {
@@ -34,9 +40,10 @@ impl View {
         Self::strided(dtype, shape, &strides, 0, storage)
     }
 
-    /// A tensor as PyTorch describes it: `strides` and `offset` count elements of `storage`, which is a range of bytes
-    /// of the file. Every element must lie inside it, and there may be no more elements than the storage has, so that
-    /// a small file never stands for a huge tensor. A tensor without elements may have any strides and offset.
+    /// A tensor as PyTorch describes it: `strides` and `offset` count elements of `storage`, which
+    /// is a range of bytes of the file. Every element must lie inside it, and there may be no more
+    /// elements than the storage has, so that a small file never stands for a huge tensor. A tensor
+    /// without elements may have any strides and offset.
     ///
     /// The error is a predicate for a sentence that begins with the tensor's name.
     pub(crate) fn strided(
@@ -47,17 +54,30 @@ impl View {
         storage: Range<usize>,
     ) -> Result<Self, String> {
         if shape.len() != strides.len() {
-            return Err(format!("has {} axes but {} strides", shape.len(), strides.len()));
+            return Err(format!(
+                "has {} axes but {} strides",
+                shape.len(),
+                strides.len()
+            ));
         }
         if shape.len() > MAX_AXES {
-            return Err(format!("has {} axes, at most {MAX_AXES} are read", shape.len()));
+            return Err(format!(
+                "has {} axes, at most {MAX_AXES} are read",
+                shape.len()
+            ));
         }
         if let Some(length) = shape.iter().find(|&&length| length < 0) {
             return Err(format!("has an axis of length {length}"));
         }
         if shape.contains(&0) {
             let strides = vec![0; shape.len()];
-            return Ok(Self { dtype, shape, strides, start: storage.start, count: 0 });
+            return Ok(Self {
+                dtype,
+                shape,
+                strides,
+                start: storage.start,
+                count: 0,
+            });
         }
 
         let size = dtype.size();
@@ -73,23 +93,39 @@ impl View {
             let length = usize::try_from(length).map_err(|_| outside())?;
             count = count.checked_mul(length).ok_or_else(outside)?;
             if length > 1 {
-                let span = usize::try_from(stride).ok().and_then(|stride| stride.checked_mul(length - 1));
-                last = span.and_then(|span| last.checked_add(span)).ok_or_else(outside)?;
+                let span = usize::try_from(stride)
+                    .ok()
+                    .and_then(|stride| stride.checked_mul(length - 1));
+                last = span
+                    .and_then(|span| last.checked_add(span))
+                    .ok_or_else(outside)?;
             }
         }
         if last >= available || count > available {
             return Err(outside());
         }
 
-        // Everything below is smaller than the storage, so nothing overflows; an axis of length 1 may carry any
-        // stride at all, which is why it is dropped.
-        let stride = |(&length, &stride): (&i64, &i64)| if length > 1 { stride as usize * size } else { 0 };
+        // Everything below is smaller than the storage, so nothing overflows; an axis of length 1
+        // may carry any stride at all, which is why it is dropped.
+        let stride = |(&length, &stride): (&i64, &i64)| {
+            if length > 1 {
+                stride as usize * size
+            } else {
+                0
+            }
+        };
         let strides = shape.iter().zip(strides).map(stride).collect();
-        Ok(Self { dtype, shape, strides, start: storage.start + offset as usize * size, count })
+        Ok(Self {
+            dtype,
+            shape,
+            strides,
+            start: storage.start + offset as usize * size,
+            count,
+        })
     }
 
-    /// The elements in row-major order: the file's own bytes where they lie so, else a copy of exactly the elements.
-    /// `file` is the file that the view was made for.
+    /// The elements in row-major order: the file's own bytes where they lie so, else a copy of
+    /// exactly the elements. `file` is the file that the view was made for.
     pub(crate) fn elements<'a>(&self, file: &'a [u8]) -> Cow<'a, [u8]> {
         let size = self.dtype.size();
         if self.is_contiguous() {
@@ -116,11 +152,17 @@ impl View {
 
     fn is_contiguous(&self) -> bool {
         let mut step = self.dtype.size();
-        self.shape.iter().zip(&self.strides).rev().filter(|&(&length, _)| length > 1).all(|(&length, &stride)| {
-            let in_order = stride == step;
-            step *= length as usize;
-            in_order
-        }) || self.count == 0
+        self.shape
+            .iter()
+            .zip(&self.strides)
+            .rev()
+            .filter(|&(&length, _)| length > 1)
+            .all(|(&length, &stride)| {
+                let in_order = stride == step;
+                step *= length as usize;
+                in_order
+            })
+            || self.count == 0
     }
 }
 
@@ -129,7 +171,9 @@ mod tests {
     use super::*;
 
     /// Twelve elements of one byte, 100 to 111, from byte 2 of the file on.
-    const FILE: [u8; 15] = [0, 0, 100, 101, 102, 103, 104, 105, 106, 107, 108, 109, 110, 111, 0];
+    const FILE: [u8; 15] = [
+        0, 0, 100, 101, 102, 103, 104, 105, 106, 107, 108, 109, 110, 111, 0,
+    ];
     const STORAGE: Range<usize> = 2..14;
 
     fn view(shape: &[i64], strides: &[i64], offset: i64) -> Result<View, String> {
@@ -137,17 +181,32 @@ mod tests {
     }
 
     fn elements(shape: &[i64], strides: &[i64], offset: i64) -> Vec<u8> {
-        view(shape, strides, offset).unwrap().elements(&FILE).into_owned()
+        view(shape, strides, offset)
+            .unwrap()
+            .elements(&FILE)
+            .into_owned()
     }
 
     #[test]
     fn strides_and_offsets_pick_the_elements_in_row_major_order() {
-        assert_eq!(elements(&[2, 3], &[3, 1], 1), [101, 102, 103, 104, 105, 106]);
-        assert_eq!(elements(&[2, 3], &[1, 2], 0), [100, 102, 104, 101, 103, 105]); // transposed
+        assert_eq!(
+            elements(&[2, 3], &[3, 1], 1),
+            [101, 102, 103, 104, 105, 106]
+        );
+        assert_eq!(
+            elements(&[2, 3], &[1, 2], 0),
+            [100, 102, 104, 101, 103, 105]
+        ); // transposed
         assert_eq!(elements(&[2, 2], &[6, 2], 1), [101, 103, 107, 109]); // every second column
-        assert_eq!(elements(&[3, 2], &[0, 1], 4), [104, 105, 104, 105, 104, 105]); // expanded
+        assert_eq!(
+            elements(&[3, 2], &[0, 1], 4),
+            [104, 105, 104, 105, 104, 105]
+        ); // expanded
         assert_eq!(elements(&[], &[], 11), [111]);
-        assert_eq!(elements(&[2, 2, 2], &[1, 6, 3], 0), [100, 103, 106, 109, 101, 104, 107, 110]);
+        assert_eq!(
+            elements(&[2, 2, 2], &[1, 6, 3], 0),
+            [100, 103, 106, 109, 101, 104, 107, 110]
+        );
     }
 
     #[test]
@@ -157,16 +216,34 @@ mod tests {
 
     #[test]
     fn row_major_views_are_not_copied() {
-        for (shape, strides) in [(&[3, 4][..], &[4, 1][..]), (&[3, 1, 4], &[4, 99, 1]), (&[], &[])] {
-            assert!(matches!(view(shape, strides, 0).unwrap().elements(&FILE), Cow::Borrowed(_)), "{shape:?}");
+        for (shape, strides) in [
+            (&[3, 4][..], &[4, 1][..]),
+            (&[3, 1, 4], &[4, 99, 1]),
+            (&[], &[]),
+        ] {
+            assert!(
+                matches!(
+                    view(shape, strides, 0).unwrap().elements(&FILE),
+                    Cow::Borrowed(_)
+                ),
+                "{shape:?}"
+            );
         }
-        assert!(matches!(view(&[4, 3], &[1, 4], 0).unwrap().elements(&FILE), Cow::Owned(_)));
+        assert!(matches!(
+            view(&[4, 3], &[1, 4], 0).unwrap().elements(&FILE),
+            Cow::Owned(_)
+        ));
     }
 
     #[test]
     fn a_view_without_elements_needs_no_storage() {
         assert!(elements(&[3, 0], &[1, 1], 1 << 40).is_empty());
-        assert!(View::contiguous(DType::F32, vec![0, 4], 0..0).unwrap().elements(&[]).is_empty());
+        assert!(
+            View::contiguous(DType::F32, vec![0, 4], 0..0)
+                .unwrap()
+                .elements(&[])
+                .is_empty()
+        );
         assert!(View::contiguous(DType::F32, vec![i64::MAX, 0, i64::MAX], 0..0).is_ok());
     }
 
@@ -187,7 +264,10 @@ mod tests {
             (&[2, 3], &[1], 0),
         ];
         for (shape, strides, offset) in cases {
-            assert!(view(shape, strides, offset).is_err(), "{shape:?} {strides:?} {offset}");
+            assert!(
+                view(shape, strides, offset).is_err(),
+                "{shape:?} {strides:?} {offset}"
+            );
         }
     }
 
@@ -201,8 +281,14 @@ mod tests {
     fn a_view_of_wide_elements_counts_in_elements() {
         assert!(View::strided(DType::F32, vec![3], &[1], 0, 1..13).is_ok());
         assert!(View::strided(DType::F32, vec![3], &[1], 0, 1..12).is_err());
-        let doubles: Vec<u8> = [1.5f64, 2.5, 3.5, 4.5].iter().flat_map(|x| x.to_le_bytes()).collect();
+        let doubles: Vec<u8> = [1.5f64, 2.5, 3.5, 4.5]
+            .iter()
+            .flat_map(|x| x.to_le_bytes())
+            .collect();
         let view = View::strided(DType::F64, vec![2], &[2], 1, 0..32).unwrap();
-        assert_eq!(*view.elements(&doubles), [2.5f64.to_le_bytes(), 4.5f64.to_le_bytes()].concat());
+        assert_eq!(
+            *view.elements(&doubles),
+            [2.5f64.to_le_bytes(), 4.5f64.to_le_bytes()].concat()
+        );
     }
 }

@@ -92,17 +92,26 @@ const CLASSES: [(u32, &str); 80] = [
 
 /// The name of an id; unused ids have none.
 pub(super) fn name(id: u32) -> Option<&'static str> {
-    CLASSES.binary_search_by_key(&id, |class| class.0).ok().map(|index| CLASSES[index].1)
+    CLASSES
+        .binary_search_by_key(&id, |class| class.0)
+        .ok()
+        .map(|index| CLASSES[index].1)
 }
 
 /// The id of a name.
 pub(super) fn id(name: &str) -> Option<u32> {
-    CLASSES.iter().find(|class| class.1 == name).map(|class| class.0)
+    CLASSES
+        .iter()
+        .find(|class| class.1 == name)
+        .map(|class| class.0)
 }
 
 /// A classifier whose slots are the ids: unused ones keep their slot, as torchvision reports them.
 pub(super) fn slots_by_id() -> impl Iterator<Item = Label> {
-    (1..=LAST_ID).map(|id| Label { category_id: id, name: name(id).unwrap_or(UNUSED_SLOT).into() })
+    (1..=LAST_ID).map(|id| Label {
+        category_id: id,
+        name: name(id).unwrap_or(UNUSED_SLOT).into(),
+    })
 }
 
 #[cfg(test)]
@@ -112,9 +121,20 @@ mod tests {
     #[test]
     fn there_are_eighty_names_and_ten_gaps() {
         assert!(CLASSES.is_sorted_by_key(|class| class.0));
-        assert_eq!(slots_by_id().filter(|label| &*label.name == UNUSED_SLOT).count(), 10);
         assert_eq!(
-            (name(12), name(18), id("dog"), id("toothbrush"), id("unicorn")),
+            slots_by_id()
+                .filter(|label| &*label.name == UNUSED_SLOT)
+                .count(),
+            10
+        );
+        assert_eq!(
+            (
+                name(12),
+                name(18),
+                id("dog"),
+                id("toothbrush"),
+                id("unicorn")
+            ),
             (None, Some("dog"), Some(18), Some(90), None)
         );
     }

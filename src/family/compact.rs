@@ -1,15 +1,16 @@
-//! The embedded default: EfficientNet-Lite0, a 96-channel pyramid and narrow heads, norms folded already.
+//! The embedded default: EfficientNet-Lite0, a 96-channel pyramid and narrow heads, norms folded
+//! already.
 //!
-//! Its file describes itself: sizes, anchors and thresholds stand in the metadata key `config`, class names in `labels`.
-//! The model card is in `weights/README.md`.
+//! Its file describes itself: sizes, anchors and thresholds stand in the metadata key `config`,
+//! class names in `labels`. The model card is in `weights/README.md`.
 
 use serde::Deserialize;
 
 use super::coco;
 use crate::checkpoint::Checkpoint;
 use crate::config::{
-    BackboneConfig, BoxHeadConfig, FpnConfig, MaskHeadConfig, ModelConfig, PostprocessConfig, RpnConfig,
-    TransformConfig,
+    BackboneConfig, BoxHeadConfig, FpnConfig, MaskHeadConfig, ModelConfig, PostprocessConfig,
+    RpnConfig, TransformConfig,
 };
 use crate::error::{Error, Result};
 use crate::labels::Labels;
@@ -34,7 +35,8 @@ struct Config {
     detections_per_image: usize,
 }
 
-/// Returns the configuration and the classes that the file describes; its tensors have canonical names.
+/// Returns the configuration and the classes that the file describes; its tensors have canonical
+/// names.
 ///
 /// # Errors
 ///
@@ -53,7 +55,10 @@ pub(super) fn adapt(checkpoint: &Checkpoint) -> Result<(ModelConfig, Labels)> {
 }
 
 fn unusable(reason: impl Into<String>) -> Error {
-    Error::Metadata { key: "config", reason: reason.into() }
+    Error::Metadata {
+        key: "config",
+        reason: reason.into(),
+    }
 }
 
 impl Config {
@@ -77,21 +82,62 @@ impl Config {
                 (1..=100).contains(&self.aspect_ratios.len()) && positive(&self.aspect_ratios),
                 "aspect_ratios: expected up to 100 positive ratios",
             ),
-            ((1..=LARGEST_SIDE).contains(&self.min_size), "min_size: expected 1 to 8192"),
-            ((self.min_size..=LARGEST_SIDE).contains(&self.max_size), "max_size: expected min_size to 8192"),
-            (self.image_mean.iter().all(|mean| mean.is_finite()), "image_mean: expected numbers"),
-            (positive(&self.image_std), "image_std: expected positive numbers"),
-            ((1..=4096).contains(&self.channels), "channels: expected 1 to 4096"),
-            ((2..=100_000).contains(&self.num_classes), "num_classes: expected 2 to 100000"),
-            ((1..=65_536).contains(&self.box_hidden), "box_hidden: expected 1 to 65536"),
-            ((1..=MOST_BOXES).contains(&self.rpn_pre_nms_top_n), "rpn_pre_nms_top_n: expected 1 to 10000"),
-            ((1..=MOST_BOXES).contains(&self.rpn_post_nms_top_n), "rpn_post_nms_top_n: expected 1 to 10000"),
-            ((1..=MOST_DETECTIONS).contains(&self.detections_per_image), "detections_per_image: expected 1 to 1000"),
-            (share(self.rpn_nms_thresh), "rpn_nms_thresh: expected 0 to 1"),
-            (share(self.box_nms_thresh), "box_nms_thresh: expected 0 to 1"),
-            (share(self.box_score_thresh.into()), "box_score_thresh: expected 0 to 1"),
+            (
+                (1..=LARGEST_SIDE).contains(&self.min_size),
+                "min_size: expected 1 to 8192",
+            ),
+            (
+                (self.min_size..=LARGEST_SIDE).contains(&self.max_size),
+                "max_size: expected min_size to 8192",
+            ),
+            (
+                self.image_mean.iter().all(|mean| mean.is_finite()),
+                "image_mean: expected numbers",
+            ),
+            (
+                positive(&self.image_std),
+                "image_std: expected positive numbers",
+            ),
+            (
+                (1..=4096).contains(&self.channels),
+                "channels: expected 1 to 4096",
+            ),
+            (
+                (2..=100_000).contains(&self.num_classes),
+                "num_classes: expected 2 to 100000",
+            ),
+            (
+                (1..=65_536).contains(&self.box_hidden),
+                "box_hidden: expected 1 to 65536",
+            ),
+            (
+                (1..=MOST_BOXES).contains(&self.rpn_pre_nms_top_n),
+                "rpn_pre_nms_top_n: expected 1 to 10000",
+            ),
+            (
+                (1..=MOST_BOXES).contains(&self.rpn_post_nms_top_n),
+                "rpn_post_nms_top_n: expected 1 to 10000",
+            ),
+            (
+                (1..=MOST_DETECTIONS).contains(&self.detections_per_image),
+                "detections_per_image: expected 1 to 1000",
+            ),
+            (
+                share(self.rpn_nms_thresh),
+                "rpn_nms_thresh: expected 0 to 1",
+            ),
+            (
+                share(self.box_nms_thresh),
+                "box_nms_thresh: expected 0 to 1",
+            ),
+            (
+                share(self.box_score_thresh.into()),
+                "box_score_thresh: expected 0 to 1",
+            ),
         ];
-        rules.iter().try_for_each(|&(holds, rule)| if holds { Ok(()) } else { Err(unusable(rule)) })
+        rules
+            .iter()
+            .try_for_each(|&(holds, rule)| if holds { Ok(()) } else { Err(unusable(rule)) })
     }
 
     fn model(self) -> ModelConfig {
@@ -104,7 +150,9 @@ impl Config {
                 size_divisible: 32,
             },
             backbone: BackboneConfig::EfficientNetLite0,
-            fpn: FpnConfig { channels: self.channels },
+            fpn: FpnConfig {
+                channels: self.channels,
+            },
             rpn: RpnConfig {
                 anchor_sizes: self.anchor_sizes,
                 aspect_ratios: self.aspect_ratios,
@@ -119,7 +167,12 @@ impl Config {
                 hidden: self.box_hidden,
                 delta_weights: [10.0, 10.0, 5.0, 5.0],
             },
-            mask_head: MaskHeadConfig { resolution: 14, sampling_ratio: 2, convolutions: 4, channels: self.channels },
+            mask_head: MaskHeadConfig {
+                resolution: 14,
+                sampling_ratio: 2,
+                convolutions: 4,
+                channels: self.channels,
+            },
             postprocess: PostprocessConfig {
                 score_thresh: self.box_score_thresh,
                 nms_thresh: self.box_nms_thresh,

@@ -1,8 +1,9 @@
 //! Model families: what a checkpoint's tensors mean.
 //!
-//! Each family is one file: how it is recognised, what its tensors are called here, its configuration and its classes.
-//! This is the only place that asks which family it is. It hands over tensors under canonical names (torchvision's), a
-//! [`ModelConfig`] and [`Labels`]; it knows nothing of the network that they become.
+//! Each family is one file: how it is recognised, what its tensors are called here, its
+//! configuration and its classes. This is the only place that asks which family it is. It hands
+//! over tensors under canonical names (torchvision's), a [`ModelConfig`] and [`Labels`]; it knows
+//! nothing of the network that they become.
 
 mod coco;
 mod compact;
@@ -47,7 +48,8 @@ impl fmt::Display for Family {
     }
 }
 
-/// The parameters of a network, its configuration and its classes, read from a checkpoint and not yet a network.
+/// The parameters of a network, its configuration and its classes, read from a checkpoint and not
+/// yet a network.
 pub struct Weights {
     pub(crate) checkpoint: Checkpoint,
     pub(crate) config: ModelConfig,
@@ -58,7 +60,12 @@ pub struct Weights {
 impl fmt::Debug for Weights {
     /// Leaves out the numbers, of which there are millions.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { family, config, labels, .. } = self;
+        let Self {
+            family,
+            config,
+            labels,
+            ..
+        } = self;
         f.debug_struct("Weights")
             .field("family", family)
             .field("config", config)
@@ -93,8 +100,8 @@ impl Weights {
         Self::from_checkpoint(Checkpoint::from_static(EMBEDDED)?)
     }
 
-    /// The checkpoint in a file: safetensors, or either form of PyTorch's `.pth`, told apart by content. The file is mapped
-    /// into memory and must not change until a network was made of it.
+    /// The checkpoint in a file: safetensors, or either form of PyTorch's `.pth`, told apart by
+    /// content. The file is mapped into memory and must not change until a network was made of it.
     ///
     /// # Errors
     ///
@@ -118,7 +125,12 @@ impl Weights {
             Family::Compact => compact::adapt(&checkpoint)?,
             Family::TorchvisionV1 => torchvision::adapt_v1(&mut checkpoint)?,
         };
-        Ok(Self { checkpoint, config, labels, family })
+        Ok(Self {
+            checkpoint,
+            config,
+            labels,
+            family,
+        })
     }
 
     /// The family that the checkpoint belongs to.
@@ -141,8 +153,8 @@ impl Weights {
         self.labels.named().map(|label| &*label.name)
     }
 
-    /// Writes the checkpoint as safetensors with canonical names, which [`open`](Self::open) reads without a copy, and
-    /// torchvision too. The file appears whole or not at all.
+    /// Writes the checkpoint as safetensors with canonical names, which [`open`](Self::open) reads
+    /// without a copy, and torchvision too. The file appears whole or not at all.
     ///
     /// # Errors
     ///
@@ -156,7 +168,12 @@ impl Weights {
         let names: Vec<String> = self.checkpoint.tensors.names().map(str::to_owned).collect();
         let mut tensors = Vec::with_capacity(names.len());
         for name in names {
-            let shape = self.checkpoint.tensors.shape(&name).unwrap_or_default().to_vec();
+            let shape = self
+                .checkpoint
+                .tensors
+                .shape(&name)
+                .unwrap_or_default()
+                .to_vec();
             let tensor = self.checkpoint.tensors.take(&name, &shape)?;
             tensors.push((name, tensor));
         }
@@ -164,7 +181,8 @@ impl Weights {
     }
 }
 
-/// Which family a checkpoint belongs to: by what it says of itself, else by tensors that only one family has.
+/// Which family a checkpoint belongs to: by what it says of itself, else by tensors that only one
+/// family has.
 fn recognise(checkpoint: &mut Checkpoint) -> Result<Family> {
     strip_wrapper(&mut checkpoint.tensors)?;
     if let Some(name) = checkpoint.metadata.get("family") {
@@ -178,7 +196,10 @@ fn recognise(checkpoint: &mut Checkpoint) -> Result<Family> {
     // Relatives that people will try, named so that nobody searches for a fault in the file.
     Err(unknown(if torchvision::recognises_v2(tensors) {
         "it looks like torchvision's maskrcnn_resnet50_fpn_v2, which is not read yet".to_owned()
-    } else if tensors.names().any(|name| name.starts_with("backbone.bottom_up.")) {
+    } else if tensors
+        .names()
+        .any(|name| name.starts_with("backbone.bottom_up."))
+    {
         "it looks like a detectron2 model, which is not read yet".to_owned()
     } else if tensors.contains("head.classification_head.cls_logits.weight") {
         "it looks like a detector without masks (RetinaNet or SSD)".to_owned()
@@ -194,7 +215,8 @@ fn recognise(checkpoint: &mut Checkpoint) -> Result<Family> {
     }))
 }
 
-/// Training scripts save networks wrapped for several GPUs, every name behind `module.`; what is inside is the network.
+/// Training scripts save networks wrapped for several GPUs, every name behind `module.`; what is
+/// inside is the network.
 fn strip_wrapper(tensors: &mut StateDict) -> Result<()> {
     const WRAPPER: &str = "module.";
     if tensors.names().next().is_some() && tensors.names().all(|name| name.starts_with(WRAPPER)) {

@@ -1,4 +1,5 @@
-//! Whole checkpoints through a family into a network: nothing missing, nothing left over, and clear words otherwise.
+//! Whole checkpoints through a family into a network: nothing missing, nothing left over, and clear
+//! words otherwise.
 
 use std::collections::HashMap;
 
@@ -23,11 +24,20 @@ fn old_name(name: &str) -> String {
         Some(rest) => format!("{blocks}{}", rest.replacen(".0.", ".", 1)),
         None => name.to_owned(),
     };
-    let name = unblocked(&unblocked(&name, "backbone.fpn.inner_blocks."), "backbone.fpn.layer_blocks.");
+    let name = unblocked(
+        &unblocked(&name, "backbone.fpn.inner_blocks."),
+        "backbone.fpn.layer_blocks.",
+    );
     let mask_head = "roi_heads.mask_head.";
-    match name.strip_prefix(mask_head).and_then(|rest| rest.split_once(".0.")) {
+    match name
+        .strip_prefix(mask_head)
+        .and_then(|rest| rest.split_once(".0."))
+    {
         Some((index, parameter)) => {
-            format!("{mask_head}mask_fcn{}.{parameter}", index.parse::<u32>().unwrap() + 1)
+            format!(
+                "{mask_head}mask_fcn{}.{parameter}",
+                index.parse::<u32>().unwrap() + 1
+            )
         }
         None => name,
     }
@@ -36,16 +46,30 @@ fn old_name(name: &str) -> String {
 #[test]
 fn v1_is_read_under_old_names_behind_a_wrapper_and_with_counters_of_batches() {
     let old = V1::new().checkpoint_with(old_name, None);
-    let names: Vec<String> = Checkpoint::from_bytes(old.clone()).unwrap().tensors.names().map(str::to_owned).collect();
-    for name in ["backbone.fpn.inner_blocks.2.weight", "rpn.head.conv.bias", "roi_heads.mask_head.mask_fcn4.weight"] {
-        assert!(names.iter().any(|n| n == name), "{name} is no name of the official file");
+    let names: Vec<String> = Checkpoint::from_bytes(old.clone())
+        .unwrap()
+        .tensors
+        .names()
+        .map(str::to_owned)
+        .collect();
+    for name in [
+        "backbone.fpn.inner_blocks.2.weight",
+        "rpn.head.conv.bias",
+        "roi_heads.mask_head.mask_fcn4.weight",
+    ] {
+        assert!(
+            names.iter().any(|n| n == name),
+            "{name} is no name of the official file"
+        );
     }
     network(old).unwrap();
     network(V1::new().checkpoint_with(|name| format!("module.{name}"), None)).unwrap();
 
     let mut counted = V1::new();
     // Under a name that the formula has a rule for, and stored under the real one.
-    counted.0.insert("backbone.body.bn1.counter.bias".to_owned(), vec![1]);
+    counted
+        .0
+        .insert("backbone.body.bn1.counter.bias".to_owned(), vec![1]);
     let stored = |name: &str| name.replace("counter.bias", "num_batches_tracked");
     network(counted.checkpoint_with(stored, None)).unwrap();
 }
@@ -55,7 +79,10 @@ fn v1_knows_the_names_of_coco_and_keeps_the_slots_that_have_none() {
     let weights = Weights::from_bytes(V1::new().checkpoint()).unwrap();
     assert_eq!(weights.family(), Family::TorchvisionV1);
     assert_eq!(weights.labels().count(), 80);
-    assert_eq!((weights.labels.slots(), &*weights.labels.of_slot(18).name), (91, "dog"));
+    assert_eq!(
+        (weights.labels.slots(), &*weights.labels.of_slot(18).name),
+        (91, "dog")
+    );
     let unused = weights.labels.of_slot(12);
     assert_eq!((&*unused.name, unused.category_id), ("N/A", 12));
 }
@@ -94,9 +121,17 @@ fn names_that_would_upset_a_terminal_are_refused() {
         r#"["b", ""]"#.to_owned(),
         format!(r#"["b", "{}"]"#, "x".repeat(101)),
     ] {
-        let message = complaint(tiny(&["a"], &[("family", "compact"), ("config", &config), ("labels", &labels)]));
+        let message = complaint(tiny(
+            &["a"],
+            &[
+                ("family", "compact"),
+                ("config", &config),
+                ("labels", &labels),
+            ],
+        ));
         assert!(
-            message.contains("expected printable names of 1 to 100 bytes") && !message.contains('\u{1b}'),
+            message.contains("expected printable names of 1 to 100 bytes")
+                && !message.contains('\u{1b}'),
             "{message}"
         );
         assert!(message.len() < 200, "{message}");
@@ -106,9 +141,16 @@ fn names_that_would_upset_a_terminal_are_refused() {
 #[test]
 fn the_embedded_network_reports_the_ids_of_coco() {
     let weights = Weights::embedded().unwrap();
-    let ids: Vec<u32> = (1..weights.labels.slots()).map(|slot| weights.labels.of_slot(slot).category_id).collect();
+    let ids: Vec<u32> = (1..weights.labels.slots())
+        .map(|slot| weights.labels.of_slot(slot).category_id)
+        .collect();
     // weights/README.md names the classes; COCO's annotations their ids.
-    assert_eq!(ids, [1, 2, 3, 4, 5, 6, 7, 9, 16, 17, 18, 19, 20, 21, 44, 62, 63, 64, 67, 72]);
+    assert_eq!(
+        ids,
+        [
+            1, 2, 3, 4, 5, 6, 7, 9, 16, 17, 18, 19, 20, 21, 44, 62, 63, 64, 67, 72
+        ]
+    );
 }
 
 #[test]
@@ -120,13 +162,18 @@ fn a_missing_a_leftover_and_a_misshapen_tensor_are_each_named() {
         "tensor `backbone.body.layer2.1.bn2.running_var` of shape [128] is missing in the checkpoint"
     );
     let mut leftover = V1::new();
-    leftover.0.insert("roi_heads.keypoint_head.0.bias".to_owned(), vec![5]);
+    leftover
+        .0
+        .insert("roi_heads.keypoint_head.0.bias".to_owned(), vec![5]);
     assert_eq!(
         complaint(leftover.checkpoint()),
         "the checkpoint holds a tensor that this network has no place for: `roi_heads.keypoint_head.0.bias`"
     );
     let mut misshapen = V1::new();
-    *misshapen.0.get_mut("roi_heads.box_head.fc7.weight").unwrap() = vec![1024, 512];
+    *misshapen
+        .0
+        .get_mut("roi_heads.box_head.fc7.weight")
+        .unwrap() = vec![1024, 512];
     assert_eq!(
         complaint(misshapen.checkpoint()),
         "tensor `roi_heads.box_head.fc7.weight` has shape [1024, 512], expected [1024, 1024]"
@@ -135,9 +182,18 @@ fn a_missing_a_leftover_and_a_misshapen_tensor_are_each_named() {
 
 /// A file of tiny tensors with these names.
 fn tiny(names: &[&str], metadata: &[(&str, &str)]) -> Vec<u8> {
-    let tensors = V1(names.iter().map(|name| (format!("{name}.bias"), vec![1])).collect());
-    let metadata = metadata.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())).collect();
-    tensors.checkpoint_with(|name| name.trim_end_matches(".bias").to_owned(), Some(metadata))
+    let tensors = V1(names
+        .iter()
+        .map(|name| (format!("{name}.bias"), vec![1]))
+        .collect());
+    let metadata = metadata
+        .iter()
+        .map(|&(key, value)| (key.to_owned(), value.to_owned()))
+        .collect();
+    tensors.checkpoint_with(
+        |name| name.trim_end_matches(".bias").to_owned(),
+        Some(metadata),
+    )
 }
 
 #[test]
@@ -145,9 +201,15 @@ fn relatives_that_are_not_read_are_recognised() {
     for (names, hint) in [
         (&["backbone.bottom_up.stem.conv1.weight"][..], "detectron2"),
         (&["head.classification_head.cls_logits.weight"], "RetinaNet"),
-        (&["roi_heads.box_predictor.cls_score.weight"], "without masks"),
+        (
+            &["roi_heads.box_predictor.cls_score.weight"],
+            "without masks",
+        ),
         (&["conv1.weight", "fc.weight"], "image classifier"),
-        (&["encoder.weight"], "unfamiliar names, such as `encoder.weight`"),
+        (
+            &["encoder.weight"],
+            "unfamiliar names, such as `encoder.weight`",
+        ),
         (
             &[
                 "backbone.body.layer3.5.conv3.weight",
@@ -160,50 +222,92 @@ fn relatives_that_are_not_read_are_recognised() {
         ),
     ] {
         let message = complaint(tiny(names, &[]));
-        assert!(message.contains(hint) && message.ends_with("known are compact, torchvision-v1"), "{message}");
+        assert!(
+            message.contains(hint) && message.ends_with("known are compact, torchvision-v1"),
+            "{message}"
+        );
     }
     let message = complaint(tiny(&["a"], &[("family", "yol\u{1b}[31mact\n")]));
-    assert!(message.contains(r"its metadata says `yol\u{1b}[31mact\n`"), "{message}");
+    assert!(
+        message.contains(r"its metadata says `yol\u{1b}[31mact\n`"),
+        "{message}"
+    );
 }
 
 #[test]
 fn a_description_that_makes_no_sense_is_refused_before_any_tensor_is_read() {
     let config = Checkpoint::from_static(EMBEDDED).unwrap().metadata["config"].clone();
     for (from, to, hint) in [
-        ("\"channels\": 96", "\"channels\": 0", "channels: expected 1 to 4096"),
-        ("\"max_size\": 544", "\"max_size\": 100", "max_size: expected min_size to 8192"),
+        (
+            "\"channels\": 96",
+            "\"channels\": 0",
+            "channels: expected 1 to 4096",
+        ),
+        (
+            "\"max_size\": 544",
+            "\"max_size\": 100",
+            "max_size: expected min_size to 8192",
+        ),
         ("\"max_size\": 544", "\"max_size\": 99999999999", "max_size"),
-        ("[16, 32, 64, 128, 256]", "[16, 32]", "anchor_sizes: expected five positive sizes"),
+        (
+            "[16, 32, 64, 128, 256]",
+            "[16, 32]",
+            "anchor_sizes: expected five positive sizes",
+        ),
         ("0.5, 1.0, 2.0", "0.5, -1.0, 2.0", "aspect_ratios"),
         ("0.229", "0.0", "image_std"),
-        ("\"num_classes\": 21", "\"num_classes\": 1", "num_classes: expected 2 to 100000"),
+        (
+            "\"num_classes\": 21",
+            "\"num_classes\": 1",
+            "num_classes: expected 2 to 100000",
+        ),
         ("\"box_hidden\": 384, ", "", "missing field `box_hidden`"),
         (
             "\"rpn_pre_nms_top_n\": 600",
             "\"rpn_pre_nms_top_n\": 9223372036854775807",
             "rpn_pre_nms_top_n: expected 1 to 10000",
         ),
-        ("\"rpn_post_nms_top_n\": 300", "\"rpn_post_nms_top_n\": 0", "rpn_post_nms_top_n"),
+        (
+            "\"rpn_post_nms_top_n\": 300",
+            "\"rpn_post_nms_top_n\": 0",
+            "rpn_post_nms_top_n",
+        ),
         (
             "\"detections_per_image\": 100",
             "\"detections_per_image\": 4611686018427387904",
             "detections_per_image: expected 1 to 1000",
         ),
-        ("\"box_nms_thresh\": 0.5", "\"box_nms_thresh\": 9", "box_nms_thresh: expected 0 to 1"),
-        ("\"rpn_nms_thresh\": 0.7", "\"rpn_nms_thresh\": -1", "rpn_nms_thresh"),
-        ("\"box_score_thresh\": 0.05", "\"box_score_thresh\": 1e9", "box_score_thresh"),
+        (
+            "\"box_nms_thresh\": 0.5",
+            "\"box_nms_thresh\": 9",
+            "box_nms_thresh: expected 0 to 1",
+        ),
+        (
+            "\"rpn_nms_thresh\": 0.7",
+            "\"rpn_nms_thresh\": -1",
+            "rpn_nms_thresh",
+        ),
+        (
+            "\"box_score_thresh\": 0.05",
+            "\"box_score_thresh\": 1e9",
+            "box_score_thresh",
+        ),
         ("0.485", "1e99", "number out of range"),
     ] {
         assert!(config.contains(from), "{from}");
         let changed = config.replacen(from, to, 1);
         let message = complaint(tiny(&["a"], &[("family", "compact"), ("config", &changed)]));
         assert!(
-            message.starts_with("the checkpoint's `config` metadata is unusable: ") && message.contains(hint),
+            message.starts_with("the checkpoint's `config` metadata is unusable: ")
+                && message.contains(hint),
             "{message}"
         );
     }
     let message = complaint(tiny(&["a"], &[("family", "compact")]));
-    assert!(message.starts_with("the checkpoint's `config` metadata is unusable"), "{message}");
+    assert!(
+        message.starts_with("the checkpoint's `config` metadata is unusable"),
+        "{message}"
+    );
 }
 
 #[test]
@@ -211,14 +315,28 @@ fn what_is_saved_is_canonical_and_reads_back_as_the_same_network() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("v1.safetensors");
     let old = V1::new().checkpoint_with(old_name, None);
-    Weights::from_bytes(old).unwrap().save(&path, Precision::Single).unwrap();
+    Weights::from_bytes(old)
+        .unwrap()
+        .save(&path, Precision::Single)
+        .unwrap();
     let saved = Weights::open(&path).unwrap();
-    assert_eq!((saved.family(), saved.labels().count()), (Family::TorchvisionV1, 80));
-    let names: Vec<String> = saved.checkpoint.tensors.names().map(str::to_owned).collect();
+    assert_eq!(
+        (saved.family(), saved.labels().count()),
+        (Family::TorchvisionV1, 80)
+    );
+    let names: Vec<String> = saved
+        .checkpoint
+        .tensors
+        .names()
+        .map(str::to_owned)
+        .collect();
     assert_eq!(names, V1::new().0.into_keys().collect::<Vec<_>>());
 
     let embedded = folder.path().join("compact.safetensors");
-    Weights::embedded().unwrap().save(&embedded, Precision::Half).unwrap();
+    Weights::embedded()
+        .unwrap()
+        .save(&embedded, Precision::Half)
+        .unwrap();
     let saved = Weights::open(&embedded).unwrap();
     let (config, labels) = (saved.config.clone(), saved.labels.clone());
     let original = Weights::embedded().unwrap();

@@ -3,7 +3,8 @@
 use crate::config::RpnConfig;
 use crate::geometry::{BBox, Size};
 
-/// The anchors of one pyramid level, made on demand: there are hundreds of thousands, of which a few thousand are used.
+/// The anchors of one pyramid level, made on demand: there are hundreds of thousands, of which a
+/// few thousand are used.
 #[derive(Clone, Debug)]
 pub(super) struct LevelAnchors {
     /// Around (0, 0), whole pixels.
@@ -13,19 +14,29 @@ pub(super) struct LevelAnchors {
 }
 
 impl LevelAnchors {
-    /// The anchors of the level numbered `level`, 0 for P2, whose feature map has `grid` cells, for a padded input of
-    /// size `padded`.
+    /// The anchors of the level numbered `level`, 0 for P2, whose feature map has `grid` cells, for
+    /// a padded input of size `padded`.
     ///
-    /// The stride is the padded size divided by the grid, cut to a whole number: on P6, whose grid is rounded up, it is not
-    /// 64 for most sizes. torchvision `models/detection/anchor_utils.py`, `AnchorGenerator.forward`.
+    /// The stride is the padded size divided by the grid, cut to a whole number: on P6, whose grid
+    /// is rounded up, it is not 64 for most sizes. torchvision `models/detection/anchor_utils.py`,
+    /// `AnchorGenerator.forward`.
     pub fn new(config: &RpnConfig, level: usize, grid: Size, padded: Size) -> Self {
         let size = config.anchor_sizes[level];
-        let cell = config.aspect_ratios.iter().map(|&ratio| cell_anchor(size, ratio)).collect();
+        let cell = config
+            .aspect_ratios
+            .iter()
+            .map(|&ratio| cell_anchor(size, ratio))
+            .collect();
         let stride = Size::new(padded.height / grid.height, padded.width / grid.width);
-        Self { cell, grid_width: grid.width, stride }
+        Self {
+            cell,
+            grid_width: grid.width,
+            stride,
+        }
     }
 
-    /// The anchor with this index in the order row, column, aspect ratio; in resized pixels, not clipped.
+    /// The anchor with this index in the order row, column, aspect ratio; in resized pixels, not
+    /// clipped.
     ///
     /// torchvision `AnchorGenerator.grid_anchors`.
     pub fn get(&self, index: usize) -> BBox {
@@ -37,7 +48,8 @@ impl LevelAnchors {
     }
 }
 
-/// An anchor of area `size`² with this height over width, around (0, 0), rounded half to even as torch does.
+/// An anchor of area `size`² with this height over width, around (0, 0), rounded half to even as
+/// torch does.
 ///
 /// torchvision `AnchorGenerator.generate_anchors`.
 fn cell_anchor(size: f32, aspect_ratio: f32) -> BBox {
@@ -58,16 +70,37 @@ mod tests {
         let ops = Fixture::ops();
         for case in ops.cases("anchors") {
             let mut config = config();
-            config.anchor_sizes = ops.integers(&format!("{case}sizes")).iter().map(|&size| size as f32).collect();
-            config.aspect_ratios = ops.doubles(&format!("{case}ratios")).iter().map(|&ratio| ratio as f32).collect();
+            config.anchor_sizes = ops
+                .integers(&format!("{case}sizes"))
+                .iter()
+                .map(|&size| size as f32)
+                .collect();
+            config.aspect_ratios = ops
+                .doubles(&format!("{case}ratios"))
+                .iter()
+                .map(|&ratio| ratio as f32)
+                .collect();
             let padded = ops.size(&format!("{case}padded_size"));
             let mut found = Vec::new();
-            for (level, grid) in ops.indices(&format!("{case}feature_sizes")).as_chunks().0.iter().enumerate() {
+            for (level, grid) in ops
+                .indices(&format!("{case}feature_sizes"))
+                .as_chunks()
+                .0
+                .iter()
+                .enumerate()
+            {
                 let &[height, width] = grid;
                 let anchors = LevelAnchors::new(&config, level, Size::new(height, width), padded);
-                found.extend((0..height * width * config.aspect_ratios.len()).map(|index| anchors.get(index)));
+                found.extend(
+                    (0..height * width * config.aspect_ratios.len())
+                        .map(|index| anchors.get(index)),
+                );
             }
-            assert_eq!(edges(&found), ops.floats(&format!("{case}expected")), "{case}");
+            assert_eq!(
+                edges(&found),
+                ops.floats(&format!("{case}expected")),
+                "{case}"
+            );
         }
     }
 
@@ -84,7 +117,8 @@ mod tests {
 
     #[test]
     fn cell_anchors_are_whole_pixels_wide_ones_first() {
-        // The first row of torchvision's documented anchors for size 32: 45×23, 32×32, 23×45, halves rounded.
+        // The first row of torchvision's documented anchors for size 32: 45×23, 32×32, 23×45,
+        // halves rounded.
         let anchors = LevelAnchors::new(&config(), 0, Size::new(3, 5), Size::new(12, 20));
         assert_eq!(anchors.get(0), BBox::new(-23.0, -11.0, 23.0, 11.0));
         assert_eq!(anchors.get(1), BBox::new(-16.0, -16.0, 16.0, 16.0));
@@ -93,8 +127,12 @@ mod tests {
 
     #[test]
     fn positions_run_along_rows_with_the_stride_of_each_side() {
-        // 3 rows by 5 columns over 13×22 pixels (not multiples): strides 4 and 4; index 3·(1·5 + 2) + 1 is row 1, column 2.
+        // 3 rows by 5 columns over 13×22 pixels (not multiples): strides 4 and 4; index 3·(1·5 + 2)
+        // + 1 is row 1, column 2.
         let anchors = LevelAnchors::new(&config(), 0, Size::new(3, 5), Size::new(17, 22));
-        assert_eq!(anchors.get(3 * 7 + 1), BBox::new(8.0 - 16.0, 5.0 - 16.0, 8.0 + 16.0, 5.0 + 16.0));
+        assert_eq!(
+            anchors.get(3 * 7 + 1),
+            BBox::new(8.0 - 16.0, 5.0 - 16.0, 8.0 + 16.0, 5.0 + 16.0)
+        );
     }
 }

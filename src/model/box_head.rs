@@ -37,19 +37,44 @@ impl BoxHead {
     /// # Errors
     ///
     /// When a tensor is missing or has another shape.
-    pub fn new(parameters: &mut Parameters, fpn: &FpnConfig, config: &BoxHeadConfig, classes: i64) -> Result<Self> {
+    pub fn new(
+        parameters: &mut Parameters,
+        fpn: &FpnConfig,
+        config: &BoxHeadConfig,
+        classes: i64,
+    ) -> Result<Self> {
         let (head, predictor) = ("roi_heads.box_head", "roi_heads.box_predictor");
         let (side, hidden) = (config.resolution as i64, config.hidden);
         Ok(Self {
-            fc6: Linear::over_channels_last(parameters, &format!("{head}.fc6"), fpn.channels, side, hidden)?,
+            fc6: Linear::over_channels_last(
+                parameters,
+                &format!("{head}.fc6"),
+                fpn.channels,
+                side,
+                hidden,
+            )?,
             fc7: Linear::new(parameters, &format!("{head}.fc7"), hidden, hidden)?,
-            cls_score: Linear::new(parameters, &format!("{predictor}.cls_score"), hidden, classes)?,
-            bbox_pred: Linear::new(parameters, &format!("{predictor}.bbox_pred"), hidden, 4 * classes)?,
-            align: RoiAlign { resolution: config.resolution, sampling_ratio: config.sampling_ratio },
+            cls_score: Linear::new(
+                parameters,
+                &format!("{predictor}.cls_score"),
+                hidden,
+                classes,
+            )?,
+            bbox_pred: Linear::new(
+                parameters,
+                &format!("{predictor}.bbox_pred"),
+                hidden,
+                4 * classes,
+            )?,
+            align: RoiAlign {
+                resolution: config.resolution,
+                sampling_ratio: config.sampling_ratio,
+            },
         })
     }
 
-    /// Class logits `[R, K]` and deltas `[R, 4·K]` of pooled features `[R, C, bins, bins]`, channels-last.
+    /// Class logits `[R, K]` and deltas `[R, 4·K]` of pooled features `[R, C, bins, bins]`,
+    /// channels-last.
     pub fn logits(&self, pooled: &Tensor) -> TchResult<(Tensor, Tensor)> {
         let x = pooled.f_permute([0, 2, 3, 1])?.f_flatten(1, -1)?; // [R, bins·bins·C]
         let x = self.fc6.forward(&x)?.f_relu_()?; // [R, hidden]
@@ -57,11 +82,17 @@ impl BoxHead {
         Ok((self.cls_score.forward(&x)?, self.bbox_pred.forward(&x)?))
     }
 
-    /// Probabilities and deltas of pooled features `[R, C, bins, bins]`, channels-last. `R` may be 0.
+    /// Probabilities and deltas of pooled features `[R, C, bins, bins]`, channels-last. `R` may be
+    /// 0.
     pub fn forward(&self, pooled: &Tensor) -> TchResult<BoxPrediction> {
         let (logits, deltas) = self.logits(pooled)?;
         let slots = logits.size()[1] as usize;
-        let scores = HostTensor::changed(&logits, |scores| scores.par_chunks_exact_mut(slots).for_each(softmax))?;
-        Ok(BoxPrediction { scores, deltas: HostTensor::new(&deltas)? })
+        let scores = HostTensor::changed(&logits, |scores| {
+            scores.par_chunks_exact_mut(slots).for_each(softmax)
+        })?;
+        Ok(BoxPrediction {
+            scores,
+            deltas: HostTensor::new(&deltas)?,
+        })
     }
 }

@@ -1,4 +1,5 @@
-//! The mask head: which part of its box an object covers. "Mask R-CNN" section 3, <https://arxiv.org/abs/1703.06870>.
+//! The mask head: which part of its box an object covers. "Mask R-CNN" section 3,
+//! <https://arxiv.org/abs/1703.06870>.
 
 use rayon::prelude::*;
 use tch::{Device, Tensor};
@@ -24,27 +25,49 @@ pub(super) struct MaskHead {
 }
 
 impl MaskHead {
-    /// From `roi_heads.mask_head.{i}.0` and `roi_heads.mask_predictor.{conv5_mask,mask_fcn_logits}`.
+    /// From `roi_heads.mask_head.{i}.0` and
+    /// `roi_heads.mask_predictor.{conv5_mask,mask_fcn_logits}`.
     ///
     /// # Errors
     ///
     /// When a tensor is missing or has another shape.
-    pub fn new(parameters: &mut Parameters, fpn: &FpnConfig, config: &MaskHeadConfig, classes: i64) -> Result<Self> {
+    pub fn new(
+        parameters: &mut Parameters,
+        fpn: &FpnConfig,
+        config: &MaskHeadConfig,
+        classes: i64,
+    ) -> Result<Self> {
         let predictor = "roi_heads.mask_predictor";
         let channels = config.channels;
         let convolutions = (0..config.convolutions)
             .map(|i| {
                 let input = if i == 0 { fpn.channels } else { channels };
-                Conv::new(parameters, &format!("roi_heads.mask_head.{i}.0"), ConvShape::new(input, channels, 3))
+                Conv::new(
+                    parameters,
+                    &format!("roi_heads.mask_head.{i}.0"),
+                    ConvShape::new(input, channels, 3),
+                )
             })
             .collect::<Result<_>>()?;
         let logits_name = format!("{predictor}.mask_fcn_logits");
         Ok(Self {
             convolutions,
-            deconvolution: Deconv::new(parameters, &format!("{predictor}.conv5_mask"), channels, channels)?,
-            logits: Conv::new(parameters, &logits_name, ConvShape::new(channels, classes, 1))?,
+            deconvolution: Deconv::new(
+                parameters,
+                &format!("{predictor}.conv5_mask"),
+                channels,
+                channels,
+            )?,
+            logits: Conv::new(
+                parameters,
+                &logits_name,
+                ConvShape::new(channels, classes, 1),
+            )?,
             device: parameters.device,
-            align: RoiAlign { resolution: config.resolution, sampling_ratio: config.sampling_ratio },
+            align: RoiAlign {
+                resolution: config.resolution,
+                sampling_ratio: config.sampling_ratio,
+            },
         })
     }
 
@@ -53,10 +76,11 @@ impl MaskHead {
         2 * self.align.resolution
     }
 
-    /// Probabilities `[R, side, side]` of the class slot of each of the pooled features `[R, C, bins, bins]`. `R` may be 0.
+    /// Probabilities `[R, side, side]` of the class slot of each of the pooled features `[R, C,
+    /// bins, bins]`. `R` may be 0.
     ///
-    /// torchvision `models/detection/roi_heads.py`, `maskrcnn_inference`; unlike there, the sigmoid is taken only of the
-    /// class that is asked for.
+    /// torchvision `models/detection/roi_heads.py`, `maskrcnn_inference`; unlike there, the sigmoid
+    /// is taken only of the class that is asked for.
     pub fn forward(&self, pooled: &Tensor, slots: &[usize]) -> TchResult<HostTensor> {
         let mut x = pooled.shallow_clone();
         for convolution in &self.convolutions {
@@ -68,6 +92,10 @@ impl MaskHead {
         let rows = Tensor::f_arange(slots.len() as i64, (tch::Kind::Int64, self.device))?;
         let slots = Tensor::f_from_slice(&slots)?.f_to_device(self.device)?;
         let logits = logits.f_index(&[Some(rows), Some(slots)])?; // [R, side, side]
-        HostTensor::changed(&logits, |values| values.par_iter_mut().for_each(|value| *value = sigmoid(*value)))
+        HostTensor::changed(&logits, |values| {
+            values
+                .par_iter_mut()
+                .for_each(|value| *value = sigmoid(*value))
+        })
     }
 }

@@ -1,6 +1,7 @@
 //! The pipeline. "Mask R-CNN", <https://arxiv.org/abs/1703.06870>, as torchvision computes it.
 //!
-//! Boxes are in resized-image pixels until the detections are assembled, in original pixels from there on.
+//! Boxes are in resized-image pixels until the detections are assembled, in original pixels from
+//! there on.
 
 mod anchors;
 mod box_head;
@@ -87,12 +88,21 @@ impl MaskRcnn {
     ///
     /// # Errors
     ///
-    /// When the device is absent, or when a tensor is missing, left over, or of another shape than the network needs.
+    /// When the device is absent, or when a tensor is missing, left over, or of another shape than
+    /// the network needs.
     pub fn new(weights: Weights, device: Device) -> Result<Self> {
-        let Weights { checkpoint, config, labels, .. } = weights;
+        let Weights {
+            checkpoint,
+            config,
+            labels,
+            ..
+        } = weights;
         let mut state = checkpoint.tensors;
         let device = present(device)?;
-        let parameters = &mut Parameters { state: &mut state, device };
+        let parameters = &mut Parameters {
+            state: &mut state,
+            device,
+        };
         let classes = config.num_classes;
         let backbone = Backbone::new(parameters, &config.backbone)?;
         let network = Self {
@@ -125,14 +135,20 @@ impl MaskRcnn {
 
     /// For each slot whether its class is to be reported; none when all are.
     fn selection(&self, options: &SegmentOptions) -> Result<Option<Vec<bool>>> {
-        options.classes.as_ref().map(|names| self.labels.select(names)).transpose()
+        options
+            .classes
+            .as_ref()
+            .map(|names| self.labels.select(names))
+            .transpose()
     }
 
-    /// Finds the objects in an image: by falling score, in original pixels. Finding none is no error.
+    /// Finds the objects in an image: by falling score, in original pixels. Finding none is no
+    /// error.
     ///
     /// # Errors
     ///
-    /// When the image has no pixels, a class of the options is unknown, or libtorch fails (out of memory, say).
+    /// When the image has no pixels, a class of the options is unknown, or libtorch fails (out of
+    /// memory, say).
     pub fn segment(&self, image: &RgbImage, options: &SegmentOptions) -> Result<Vec<Detection>> {
         self.segment_observed(image, options, &mut |_| ())
     }
@@ -153,31 +169,67 @@ impl MaskRcnn {
 
         let Transformed { input, frame } = transform(image, &self.config.transform)?; // [1, 3, H, W]
         on_stage(Stage::Transform);
-        let input = input.f_to_device(self.device).map_err(during("moving the image to the device"))?;
-        let features = self.backbone.forward(&input).map_err(during("computing the backbone"))?; // C2..C5
+        let input = input
+            .f_to_device(self.device)
+            .map_err(during("moving the image to the device"))?;
+        let features = self
+            .backbone
+            .forward(&input)
+            .map_err(during("computing the backbone"))?; // C2..C5
         on_stage(Stage::Backbone);
-        let pyramid = self.fpn.forward(&features).map_err(during("computing the feature pyramid"))?; // P2..P6
+        let pyramid = self
+            .fpn
+            .forward(&features)
+            .map_err(during("computing the feature pyramid"))?; // P2..P6
         drop(features);
         on_stage(Stage::FeaturePyramid);
-        let levels = self.rpn.head(&pyramid).map_err(during("computing objectness"))?;
-        let proposals =
-            self.rpn.proposals(&levels, frame.resized, frame.padded).map_err(during("choosing proposals"))?; // at most 1000
+        let levels = self
+            .rpn
+            .head(&pyramid)
+            .map_err(during("computing objectness"))?;
+        let proposals = self
+            .rpn
+            .proposals(&levels, frame.resized, frame.padded)
+            .map_err(during("choosing proposals"))?; // at most 1000
         on_stage(Stage::Proposals);
 
-        let pooler = Pooler::new(&pyramid[..4], frame.resized).map_err(during("reading the feature pyramid"))?;
+        let pooler = Pooler::new(&pyramid[..4], frame.resized)
+            .map_err(during("reading the feature pyramid"))?;
         let rois: Vec<_> = proposals.iter().map(|proposal| proposal.bbox).collect();
-        let pooled = pooler.pool(&rois, self.box_head.align).map_err(during("pooling proposals"))?; // [R, C, 7, 7]
-        let pooled = pooled.f_to_device(self.device).map_err(during("moving pooled features to the device"))?;
-        let prediction = self.box_head.forward(&pooled).map_err(during("classifying proposals"))?; // [R, K]
+        let pooled = pooler
+            .pool(&rois, self.box_head.align)
+            .map_err(during("pooling proposals"))?; // [R, C, 7, 7]
+        let pooled = pooled
+            .f_to_device(self.device)
+            .map_err(during("moving pooled features to the device"))?;
+        let prediction = self
+            .box_head
+            .forward(&pooled)
+            .map_err(during("classifying proposals"))?; // [R, K]
         drop(pooled);
-        let ModelConfig { box_head, postprocess: config, .. } = &self.config;
+        let ModelConfig {
+            box_head,
+            postprocess: config,
+            ..
+        } = &self.config;
         let classes = self.labels.slots();
-        let mut boxes = postprocess(&proposals, &prediction, frame.resized, classes, box_head, config);
-        boxes.retain(|b| b.score >= options.score_threshold && selected.as_ref().is_none_or(|s| s[b.slot]));
+        let mut boxes = postprocess(
+            &proposals,
+            &prediction,
+            frame.resized,
+            classes,
+            box_head,
+            config,
+        );
+        boxes.retain(|b| {
+            b.score >= options.score_threshold && selected.as_ref().is_none_or(|s| s[b.slot])
+        });
         boxes.truncate(options.max_detections.unwrap_or(usize::MAX));
         on_stage(Stage::BoxHead);
 
-        let masks = self.masks(&pooler, &boxes).map_err(during("computing masks"))?; // [N, 28, 28]
+        let masks = self
+            .masks(&pooler, &boxes)
+            .map_err(during("computing masks"))?; // [N, 28, 28]
         on_stage(Stage::MaskHead);
         let detections = self.assemble(&boxes, &masks, &frame);
         on_stage(Stage::PasteMasks);
@@ -189,7 +241,8 @@ impl MaskRcnn {
         let rois: Vec<_> = boxes.iter().map(|b| b.bbox).collect();
         let slots: Vec<_> = boxes.iter().map(|b| b.slot).collect();
         let pooled = pooler.pool(&rois, self.mask_head.align)?; // [N, C, 14, 14]
-        self.mask_head.forward(&pooled.f_to_device(self.device)?, &slots)
+        self.mask_head
+            .forward(&pooled.f_to_device(self.device)?, &slots)
     }
 
     /// Boxes and masks in original pixels, with the names of their classes.
@@ -200,9 +253,19 @@ impl MaskRcnn {
             let bbox = frame.to_original(found.bbox);
             let label = labels.of_slot(found.slot);
             let mask = paste_mask(probabilities, side, bbox, frame.original);
-            Detection { category_id: label.category_id, label: label.name.clone(), score: found.score, bbox, mask }
+            Detection {
+                category_id: label.category_id,
+                label: label.name.clone(),
+                score: found.score,
+                bbox,
+                mask,
+            }
         };
-        boxes.par_iter().zip(masks.as_slice().par_chunks_exact(side * side)).map(detection).collect()
+        boxes
+            .par_iter()
+            .zip(masks.as_slice().par_chunks_exact(side * side))
+            .map(detection)
+            .collect()
     }
 }
 
@@ -217,7 +280,12 @@ fn during(doing: &'static str) -> impl Fn(tch::TchError) -> Error {
 ///
 /// When this libtorch, or this machine, does not have it.
 fn present(device: Device) -> Result<tch::Device> {
-    let absent = |reason: String| Err(Error::Device { device: device.to_string(), reason });
+    let absent = |reason: String| {
+        Err(Error::Device {
+            device: device.to_string(),
+            reason,
+        })
+    };
     match device {
         Device::Cpu => Ok(tch::Device::Cpu),
         Device::Cuda(number) => match usize::try_from(tch::Cuda::device_count()).unwrap_or(0) {
@@ -232,17 +300,20 @@ fn present(device: Device) -> Result<tch::Device> {
     }
 }
 
-/// Most threads that [`set_threads`] takes. Empirical: few enough that starting them does not fail; libtorch does not survive
-/// when it does.
+/// Most threads that [`set_threads`] takes. Empirical: few enough that starting them does not fail;
+/// libtorch does not survive when it does.
 pub const MAX_THREADS: usize = 256;
 
-/// Sets how many threads libtorch and the native operators use: at least one, at most [`MAX_THREADS`]. To be called before the first
-/// network is built; later calls may change libtorch's part only.
+/// Sets how many threads libtorch and the native operators use: at least one, at most
+/// [`MAX_THREADS`]. To be called before the first network is built; later calls may change
+/// libtorch's part only.
 pub fn set_threads(count: usize) {
     let count = count.clamp(1, MAX_THREADS);
     tch::set_num_threads(count as i32);
     // Fails only when the pool is there already, and then it stays as it is.
-    let _ = rayon::ThreadPoolBuilder::new().num_threads(count).build_global();
+    let _ = rayon::ThreadPoolBuilder::new()
+        .num_threads(count)
+        .build_global();
 }
 
 /// How many threads libtorch uses.

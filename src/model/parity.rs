@@ -1,7 +1,9 @@
-//! Stage by stage against torchvision's own run (`tests/reference/make_parity.py` makes the fixtures).
+//! Stage by stage against torchvision's own run (`tests/reference/make_parity.py` makes the
+//! fixtures).
 //!
-//! Every stage is fed with what the stages before it computed here, so that what is compared is the whole way from the
-//! pixels. Each tolerance is relative to the largest expected value of its stage, or absolute where a unit is given.
+//! Every stage is fed with what the stages before it computed here, so that what is compared is the
+//! whole way from the pixels. Each tolerance is relative to the largest expected value of its
+//! stage, or absolute where a unit is given.
 
 use std::collections::BTreeSet;
 
@@ -13,12 +15,15 @@ use crate::detection::Mask;
 use crate::fixture::{Fixture, V1, difference, edges};
 use crate::geometry::{BBox, Size};
 
-/// The resize is the same formula; only the order of two multiplications may differ. Measured: 2e-7.
+/// The resize is the same formula; only the order of two multiplications may differ. Measured:
+/// 2e-7.
 const INPUT: f32 = 5e-7;
-/// fp32 convolutions of up to 4608 terms, folded and summed in another order, fifty layers deep. Measured: 2.4e-6.
+/// fp32 convolutions of up to 4608 terms, folded and summed in another order, fifty layers deep.
+/// Measured: 2.4e-6.
 const FEATURES: f32 = 1e-5;
-/// Logits, deltas and pooled features: the differences of the features times the gain of the heads. Measured: 2.5e-5; torchvision
-/// itself moves by 4e-5 between ways of computing the same (`tests/reference/measure_noise.py`).
+/// Logits, deltas and pooled features: the differences of the features times the gain of the heads.
+/// Measured: 2.5e-5; torchvision itself moves by 4e-5 between ways of computing the same
+/// (`tests/reference/measure_noise.py`).
 const HEADS: f32 = 1e-4;
 /// Proposals and detections in resized pixels, of up to 1333. Measured: 0.005.
 const RESIZED: f32 = 0.02;
@@ -26,7 +31,8 @@ const RESIZED: f32 = 0.02;
 const OBJECTNESS: f32 = 1e-5;
 /// Cells of small masks, as probabilities. Measured: 1.3e-4.
 const MASKS: f32 = 4e-4;
-/// The bars of the whole: original pixels, probability, intersection over union. Measured: 0.0008, 3e-5, 0.9995.
+/// The bars of the whole: original pixels, probability, intersection over union. Measured: 0.0008,
+/// 3e-5, 0.9995.
 const BOXES: f32 = 0.05;
 const SCORES: f32 = 1e-4;
 const MASK_IOU: f64 = 0.995;
@@ -35,11 +41,14 @@ const MASK_IOU: f64 = 0.995;
 fn unpack(bits: &[u8], index: usize, size: Size) -> Mask {
     let stride = size.area().div_ceil(8);
     let row = &bits[index * stride..][..stride];
-    let on = (0..size.area()).map(|pixel| row[pixel / 8] >> (7 - pixel % 8) & 1 == 1).collect();
+    let on = (0..size.area())
+        .map(|pixel| row[pixel / 8] >> (7 - pixel % 8) & 1 == 1)
+        .collect();
     Mask::new(size, 0, 0, size, on)
 }
 
-/// What an image must show for the comparison to mean something. The compact network is trained, and finds what is there.
+/// What an image must show for the comparison to mean something. The compact network is trained,
+/// and finds what is there.
 #[derive(Clone, Copy, Debug)]
 struct Least {
     detections: usize,
@@ -66,16 +75,30 @@ impl Comparison<'_> {
 
     /// Relative to the largest expected value.
     fn values(&mut self, stage: &str, found: &[f32], expected: &[f32], tolerance: f32) {
-        let scale = expected.iter().fold(0f32, |most, v| most.max(v.abs())).max(1e-3);
+        let scale = expected
+            .iter()
+            .fold(0f32, |most, v| most.max(v.abs()))
+            .max(1e-3);
         self.within(stage, found, expected, tolerance * scale);
     }
 
     fn within(&mut self, stage: &str, found: &[f32], expected: &[f32], most: f32) {
-        assert_eq!(found.len(), expected.len(), "{}: number of {stage}", self.image);
+        assert_eq!(
+            found.len(),
+            expected.len(),
+            "{}: number of {stage}",
+            self.image
+        );
         let apart = difference(found, expected);
-        println!("{:<10} {stage:<22} differs by {apart:.2e} of {most:.2e}", self.image);
+        println!(
+            "{:<10} {stage:<22} differs by {apart:.2e} of {most:.2e}",
+            self.image
+        );
         if apart > most {
-            self.failures.push(format!("{} {stage}: differs by {apart:e}, at most {most:e} expected", self.image));
+            self.failures.push(format!(
+                "{} {stage}: differs by {apart:e}, at most {most:e} expected",
+                self.image
+            ));
         }
     }
 
@@ -89,10 +112,18 @@ fn compare(network: &MaskRcnn, name: &str, least: Least) -> Vec<String> {
     let _no_grad = tch::no_grad_guard();
     let fixture = Fixture::open(&format!("parity/{name}.safetensors"));
     let image = fixture.image("image");
-    let mut comparison = Comparison { fixture: &fixture, image: name, failures: Vec::new() };
+    let mut comparison = Comparison {
+        fixture: &fixture,
+        image: name,
+        failures: Vec::new(),
+    };
 
     let Transformed { input, frame } = transform(&image, &network.config.transform).unwrap();
-    assert_eq!(frame.resized, fixture.size("image_size"), "{name}: size after the resize");
+    assert_eq!(
+        frame.resized,
+        fixture.size("image_size"),
+        "{name}: size after the resize"
+    );
     comparison.sample("input", &input, INPUT);
 
     let features = network.backbone.forward(&input).unwrap();
@@ -108,21 +139,49 @@ fn compare(network: &MaskRcnn, name: &str, least: Least) -> Vec<String> {
         let Size { height, width } = level.grid;
         // Back from [H, W, anchors, values] to torchvision's [1, anchors · values, H, W].
         let nchw = |values: &[f32]| {
-            let shape = [1, height as i64, width as i64, (values.len() / level.grid.area()) as i64];
+            let shape = [
+                1,
+                height as i64,
+                width as i64,
+                (values.len() / level.grid.area()) as i64,
+            ];
             Tensor::from_slice(values).view(shape).permute([0, 3, 1, 2])
         };
-        comparison.sample(&format!("objectness.p{}", i + 2), &nchw(level.objectness.as_slice()), HEADS);
-        comparison.sample(&format!("deltas.p{}", i + 2), &nchw(level.deltas.as_slice()), HEADS);
+        comparison.sample(
+            &format!("objectness.p{}", i + 2),
+            &nchw(level.objectness.as_slice()),
+            HEADS,
+        );
+        comparison.sample(
+            &format!("deltas.p{}", i + 2),
+            &nchw(level.deltas.as_slice()),
+            HEADS,
+        );
         let anchors = anchors::LevelAnchors::new(&network.config.rpn, i, level.grid, frame.padded);
         let count = level.objectness.as_slice().len();
         let anchors: Vec<BBox> = (0..count).map(|index| anchors.get(index)).collect();
-        comparison.sample(&format!("anchors.p{}", i + 2), &Tensor::from_slice(&edges(&anchors)).view([-1, 4]), 0.0);
+        comparison.sample(
+            &format!("anchors.p{}", i + 2),
+            &Tensor::from_slice(&edges(&anchors)).view([-1, 4]),
+            0.0,
+        );
     }
 
-    let proposals = network.rpn.proposals(&levels, frame.resized, frame.padded).unwrap();
+    let proposals = network
+        .rpn
+        .proposals(&levels, frame.resized, frame.padded)
+        .unwrap();
     let rois: Vec<BBox> = proposals.iter().map(|proposal| proposal.bbox).collect();
-    let objectness: Vec<f32> = proposals.iter().map(|proposal| proposal.objectness).collect();
-    comparison.within("proposal_scores", &objectness, &fixture.floats("proposal_scores"), OBJECTNESS);
+    let objectness: Vec<f32> = proposals
+        .iter()
+        .map(|proposal| proposal.objectness)
+        .collect();
+    comparison.within(
+        "proposal_scores",
+        &objectness,
+        &fixture.floats("proposal_scores"),
+        OBJECTNESS,
+    );
     let order = same_order(&rois, &fixture.boxes("proposals"));
     let proposals: Vec<_> = order.iter().map(|&i| proposals[i]).collect();
     let rois: Vec<BBox> = order.iter().map(|&i| rois[i]).collect();
@@ -140,40 +199,82 @@ fn compare(network: &MaskRcnn, name: &str, least: Least) -> Vec<String> {
     let (logits, deltas) = network.box_head.logits(&pooled).unwrap();
     comparison.sample("class_logits", &logits, HEADS);
     comparison.sample("box_regression", &deltas, HEADS);
-    for (stage, found) in [("class_logits.first", &logits), ("box_regression.first", &deltas)] {
+    for (stage, found) in [
+        ("class_logits.first", &logits),
+        ("box_regression.first", &deltas),
+    ] {
         let expected = fixture.floats(stage);
         let found = Vec::<f32>::try_from(found.reshape([-1])).unwrap();
         comparison.values(stage, &found[..expected.len()], &expected, HEADS);
     }
 
     let prediction = network.box_head.forward(&pooled).unwrap();
-    let ModelConfig { box_head, postprocess: config, .. } = &network.config;
+    let ModelConfig {
+        box_head,
+        postprocess: config,
+        ..
+    } = &network.config;
     let classes = network.labels.slots();
-    let boxes = postprocess(&proposals, &prediction, frame.resized, classes, box_head, config);
+    let boxes = postprocess(
+        &proposals,
+        &prediction,
+        frame.resized,
+        classes,
+        box_head,
+        config,
+    );
     let slots: Vec<i64> = boxes.iter().map(|b| b.slot as i64).collect();
-    assert_eq!(slots, fixture.integers("detections.labels"), "{name}: classes of the detections, in order");
+    assert_eq!(
+        slots,
+        fixture.integers("detections.labels"),
+        "{name}: classes of the detections, in order"
+    );
     let rois: Vec<BBox> = boxes.iter().map(|b| b.bbox).collect();
-    comparison.boxes("boxes_resized", &rois, &fixture.boxes("detections.boxes_resized"), RESIZED);
+    comparison.boxes(
+        "boxes_resized",
+        &rois,
+        &fixture.boxes("detections.boxes_resized"),
+        RESIZED,
+    );
     let found = pooled_of("mask_pool.roi", &rois, network.mask_head.align);
-    comparison.values("mask_pool", &found, &fixture.floats("mask_pool.value"), HEADS);
+    comparison.values(
+        "mask_pool",
+        &found,
+        &fixture.floats("mask_pool.value"),
+        HEADS,
+    );
     let masks = network.masks(&pooler, &boxes).unwrap();
-    comparison.within("mask_probabilities", masks.as_slice(), &fixture.floats("mask_probabilities"), MASKS);
+    comparison.within(
+        "mask_probabilities",
+        masks.as_slice(),
+        &fixture.floats("mask_probabilities"),
+        MASKS,
+    );
 
     detections(network, &image, least, &mut comparison);
     comparison.failures
 }
 
-/// Where each expected proposal stands among those found. Neighbours whose objectness differs by less than its rounding may
-/// have changed places; a proposal that is found only here, or only there, is left for the comparison to show.
+/// Where each expected proposal stands among those found. Neighbours whose objectness differs by
+/// less than its rounding may have changed places; a proposal that is found only here, or only
+/// there, is left for the comparison to show.
 fn same_order(found: &[BBox], expected: &[BBox]) -> Vec<usize> {
     const NEIGHBOURHOOD: usize = 4; // ranks; a thousand objectness values lie 1e-3 apart on average
     assert_eq!(found.len(), expected.len(), "number of proposals");
     let near = |a: BBox, b: BBox| {
-        (a.x1 - b.x1).abs().max((a.y1 - b.y1).abs()).max((a.x2 - b.x2).abs()).max((a.y2 - b.y2).abs()) <= RESIZED
+        (a.x1 - b.x1)
+            .abs()
+            .max((a.y1 - b.y1).abs())
+            .max((a.x2 - b.x2).abs())
+            .max((a.y2 - b.y2).abs())
+            <= RESIZED
     };
     let place = |(rank, &bbox): (usize, &BBox)| {
         let ranks = rank.saturating_sub(NEIGHBOURHOOD)..(rank + NEIGHBOURHOOD + 1).min(found.len());
-        ranks.clone().find(|&i| near(found[i], bbox)).unwrap_or(rank)
+        ranks
+            .clone()
+            .find(|&i| near(found[i], bbox))
+            .unwrap_or(rank)
     };
     expected.iter().enumerate().map(place).collect()
 }
@@ -181,10 +282,16 @@ fn same_order(found: &[BBox], expected: &[BBox]) -> Vec<usize> {
 /// The bars of the whole, through the public face, at the model's own score floor.
 fn detections(network: &MaskRcnn, image: &RgbImage, least: Least, comparison: &mut Comparison) {
     let fixture = comparison.fixture;
-    let options = SegmentOptions { score_threshold: 0.0, ..SegmentOptions::default() };
+    let options = SegmentOptions {
+        score_threshold: 0.0,
+        ..SegmentOptions::default()
+    };
     let found = network.segment(image, &options).unwrap();
     let classes: BTreeSet<u32> = found.iter().map(|d| d.category_id).collect();
-    let counted = Least { detections: found.len(), classes: classes.len() };
+    let counted = Least {
+        detections: found.len(),
+        classes: classes.len(),
+    };
     println!("{:<10} {counted:?}", comparison.image);
     assert!(
         counted.detections >= least.detections && counted.classes >= least.classes,
@@ -193,27 +300,60 @@ fn detections(network: &MaskRcnn, image: &RgbImage, least: Least, comparison: &m
     );
     let boxes: Vec<BBox> = found.iter().map(|d| d.bbox).collect();
     let scores: Vec<f32> = found.iter().map(|d| d.score).collect();
-    comparison.boxes("detections.boxes", &boxes, &fixture.boxes("detections.boxes"), BOXES);
-    comparison.within("detections.scores", &scores, &fixture.floats("detections.scores"), SCORES);
+    comparison.boxes(
+        "detections.boxes",
+        &boxes,
+        &fixture.boxes("detections.boxes"),
+        BOXES,
+    );
+    comparison.within(
+        "detections.scores",
+        &scores,
+        &fixture.floats("detections.scores"),
+        SCORES,
+    );
     let bits = fixture.bytes("masks.bits");
     let size = Size::new(image.height() as usize, image.width() as usize);
-    let worst =
-        found.iter().enumerate().map(|(i, detection)| detection.mask.iou(&unpack(&bits, i, size))).fold(1.0, f64::min);
-    println!("{:<10} masks overlap by at least {worst:.5}", comparison.image);
+    let worst = found
+        .iter()
+        .enumerate()
+        .map(|(i, detection)| detection.mask.iou(&unpack(&bits, i, size)))
+        .fold(1.0, f64::min);
+    println!(
+        "{:<10} masks overlap by at least {worst:.5}",
+        comparison.image
+    );
     if worst < MASK_IOU {
-        comparison.failures.push(format!("{} masks: overlap {worst}, at least {MASK_IOU} expected", comparison.image));
+        comparison.failures.push(format!(
+            "{} masks: overlap {worst}, at least {MASK_IOU} expected",
+            comparison.image
+        ));
     }
 }
 
 fn assert_parity(network: &MaskRcnn, names: &[&str], least: Least) {
-    let failures: Vec<String> = names.iter().flat_map(|name| compare(network, name, least)).collect();
+    let failures: Vec<String> = names
+        .iter()
+        .flat_map(|name| compare(network, name, least))
+        .collect();
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
 #[test]
 fn v1_computes_what_torchvision_computes_at_every_stage() {
-    let network = MaskRcnn::new(Weights::from_bytes(V1::new().checkpoint()).unwrap(), Device::Cpu).unwrap();
-    assert_parity(&network, &["v1-1", "v1-2", "v1-3"], Least { detections: 30, classes: 5 });
+    let network = MaskRcnn::new(
+        Weights::from_bytes(V1::new().checkpoint()).unwrap(),
+        Device::Cpu,
+    )
+    .unwrap();
+    assert_parity(
+        &network,
+        &["v1-1", "v1-2", "v1-3"],
+        Least {
+            detections: 30,
+            classes: 5,
+        },
+    );
 }
 
 #[test]
@@ -222,6 +362,9 @@ fn compact_computes_what_torchvision_computes_at_every_stage() {
     assert_parity(
         &network,
         &["compact-1", "compact-2", "compact-3", "compact-4"],
-        Least { detections: 10, classes: 3 },
+        Least {
+            detections: 10,
+            classes: 3,
+        },
     );
 }

@@ -1,4 +1,5 @@
-//! RoIAlign over the pyramid. The only place, beside the anchors, that crosses from resized pixels to feature cells.
+//! RoIAlign over the pyramid. The only place, beside the anchors, that crosses from resized pixels
+//! to feature cells.
 
 use rayon::prelude::*;
 use tch::Tensor;
@@ -9,10 +10,12 @@ use crate::nn::memory::{self, HostTensor};
 use crate::ops::elementary::log2;
 use crate::ops::{FeatureMap, RoiAlign};
 
-/// Side of an RoI, in pixels, that is pooled from P4: ImageNet's usual training size. FPN paper, eq. 1.
+/// Side of an RoI, in pixels, that is pooled from P4: ImageNet's usual training size. FPN paper,
+/// eq. 1.
 const CANONICAL_SCALE: f32 = 224.0;
 
-/// The level, as the logarithm of its stride, that an RoI of that side is pooled from. FPN paper, eq. 1.
+/// The level, as the logarithm of its stride, that an RoI of that side is pooled from. FPN paper,
+/// eq. 1.
 const CANONICAL_LEVEL: f32 = 4.0;
 
 /// P2..P5 in host memory, ready to be pooled from.
@@ -33,7 +36,14 @@ struct Level {
 
 impl Level {
     fn map(&self) -> (FeatureMap<'_>, f32) {
-        (FeatureMap { data: self.data.as_slice(), size: self.size, channels: self.channels }, self.scale)
+        (
+            FeatureMap {
+                data: self.data.as_slice(),
+                size: self.size,
+                channels: self.channels,
+            },
+            self.scale,
+        )
     }
 }
 
@@ -46,14 +56,24 @@ impl Pooler {
             let shape = feature.size();
             let size = Size::new(shape[2] as usize, shape[3] as usize);
             let data = HostTensor::channels_last(feature)?;
-            Ok(Level { data, size, channels: shape[1] as usize, scale: infer_scale(size, resized) })
+            Ok(Level {
+                data,
+                size,
+                channels: shape[1] as usize,
+                scale: infer_scale(size, resized),
+            })
         };
         let levels = pyramid.iter().map(level).collect::<TchResult<Vec<_>>>()?;
         let stride = |level: Option<&Level>| level.map_or(0.0, |level| -log2(level.scale));
-        Ok(Self { finest: stride(levels.first()), coarsest: stride(levels.last()), levels })
+        Ok(Self {
+            finest: stride(levels.first()),
+            coarsest: stride(levels.last()),
+            levels,
+        })
     }
 
-    /// Pools each RoI from the level that fits its size: `[R, C, bins, bins]`, channels-last. `R` may be 0.
+    /// Pools each RoI from the level that fits its size: `[R, C, bins, bins]`, channels-last. `R`
+    /// may be 0.
     ///
     /// torchvision `ops/poolers.py`, `_multiscale_roi_align`.
     pub fn pool(&self, rois: &[BBox], align: RoiAlign) -> TchResult<Tensor> {
@@ -61,31 +81,39 @@ impl Pooler {
         let bins = align.resolution;
         let shape = [rois.len() as i64, bins as i64, bins as i64, channels as i64];
         let maps: Vec<(FeatureMap, f32)> = self.levels.iter().map(Level::map).collect();
-        let assigned: Vec<usize> = rois.iter().map(|&roi| level_of(roi, self.finest, self.coarsest)).collect();
+        let assigned: Vec<usize> = rois
+            .iter()
+            .map(|&roi| level_of(roi, self.finest, self.coarsest))
+            .collect();
         let pooled = memory::filled::<tch::TchError>(&shape, |out| {
             let bins = out.par_chunks_exact_mut(bins * bins * channels);
-            bins.zip(rois).zip(&assigned).for_each(|((out, &roi), &level)| {
-                let (map, scale) = maps[level];
-                align.pool(map, roi, scale, out);
-            });
+            bins.zip(rois)
+                .zip(&assigned)
+                .for_each(|((out, &roi), &level)| {
+                    let (map, scale) = maps[level];
+                    align.pool(map, roi, scale, out);
+                });
             Ok(())
         })?;
         pooled.f_permute([0, 3, 1, 2])
     }
 }
 
-/// The index of the level that an RoI is pooled from, of levels whose strides have these logarithms.
+/// The index of the level that an RoI is pooled from, of levels whose strides have these
+/// logarithms.
 ///
 /// FPN paper, eq. 1; torchvision `ops/poolers.py`, `LevelMapper`.
 fn level_of(roi: BBox, finest: f32, coarsest: f32) -> usize {
-    // torchvision adds this so that an RoI of exactly the canonical side does not fall below its level.
+    // torchvision adds this so that an RoI of exactly the canonical side does not fall below its
+    // level.
     const EPSILON: f32 = 1e-6;
     let side = roi.area().sqrt();
     let level = (CANONICAL_LEVEL + log2(side / CANONICAL_SCALE) + EPSILON).floor();
     (level.min(coarsest).max(finest) - finest) as usize
 }
 
-/// Feature cells a pixel: the ratio of the heights, rounded to a power of two. torchvision `ops/poolers.py`, `_infer_scale`.
+/// Feature cells a pixel: the ratio of the heights, rounded to a power of two. torchvision
+/// `ops/poolers.py`, `_infer_scale`.
 fn infer_scale(feature: Size, image: Size) -> f32 {
     let exponent = log2(feature.height as f32 / image.height as f32).round_ties_even();
     2f32.powi(exponent as i32)
@@ -103,7 +131,10 @@ mod tests {
             let levels = ops.integers(&format!("{case}levels"));
             let (finest, coarsest) = (levels[0] as f32, levels[1] as f32);
             let rois = ops.boxes(&format!("{case}boxes"));
-            let found: Vec<usize> = rois.iter().map(|&roi| level_of(roi, finest, coarsest)).collect();
+            let found: Vec<usize> = rois
+                .iter()
+                .map(|&roi| level_of(roi, finest, coarsest))
+                .collect();
             assert_eq!(found, ops.indices(&format!("{case}expected")), "{case}");
         }
     }
@@ -111,6 +142,9 @@ mod tests {
     #[test]
     fn the_scale_is_the_power_of_two_nearest_to_the_ratio_of_the_heights() {
         assert_eq!(infer_scale(Size::new(200, 999), Size::new(799, 1)), 0.25);
-        assert_eq!(infer_scale(Size::new(25, 1), Size::new(800, 1333)), 1.0 / 32.0);
+        assert_eq!(
+            infer_scale(Size::new(25, 1), Size::new(800, 1333)),
+            1.0 / 32.0
+        );
     }
 }

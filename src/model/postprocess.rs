@@ -17,8 +17,8 @@ pub(super) struct ScoredBox {
     pub bbox: BBox,
 }
 
-/// Decodes each class of each proposal, drops the unlikely and the tiny, thins out each class by non-maximum suppression,
-/// and keeps the best: by falling score. No proposals give no boxes.
+/// Decodes each class of each proposal, drops the unlikely and the tiny, thins out each class by
+/// non-maximum suppression, and keeps the best: by falling score. No proposals give no boxes.
 ///
 /// torchvision `models/detection/roi_heads.py`, `RoIHeads.postprocess_detections`.
 pub(super) fn postprocess(
@@ -50,7 +50,10 @@ pub(super) fn postprocess(
     let scores: Vec<f32> = candidates.iter().map(|c| c.score).collect();
     let groups: Vec<usize> = candidates.iter().map(|c| c.slot).collect();
     let kept = batched_nms(&boxes, &scores, &groups, config.nms_thresh);
-    kept.into_iter().take(config.detections_per_image).map(|i| candidates[i]).collect()
+    kept.into_iter()
+        .take(config.detections_per_image)
+        .map(|i| candidates[i])
+        .collect()
 }
 
 #[cfg(test)]
@@ -60,19 +63,47 @@ mod tests {
     use super::*;
     use crate::nn::memory::HostTensor;
 
-    const HEAD: BoxHeadConfig =
-        BoxHeadConfig { resolution: 7, sampling_ratio: 2, hidden: 8, delta_weights: [10.0, 10.0, 5.0, 5.0] };
-    const CONFIG: PostprocessConfig =
-        PostprocessConfig { score_thresh: 0.05, nms_thresh: 0.5, detections_per_image: 3, min_size: 1e-2 };
+    const HEAD: BoxHeadConfig = BoxHeadConfig {
+        resolution: 7,
+        sampling_ratio: 2,
+        hidden: 8,
+        delta_weights: [10.0, 10.0, 5.0, 5.0],
+    };
+    const CONFIG: PostprocessConfig = PostprocessConfig {
+        score_thresh: 0.05,
+        nms_thresh: 0.5,
+        detections_per_image: 3,
+        min_size: 1e-2,
+    };
 
-    /// What comes of proposals with these boxes and scores of (background, first class, second class), without deltas.
+    /// What comes of proposals with these boxes and scores of (background, first class, second
+    /// class), without deltas.
     fn boxes(rows: &[(BBox, [f32; 3])]) -> Vec<(usize, f32)> {
-        let proposals: Vec<Proposal> = rows.iter().map(|&(bbox, _)| Proposal { bbox, objectness: 0.5 }).collect();
+        let proposals: Vec<Proposal> = rows
+            .iter()
+            .map(|&(bbox, _)| Proposal {
+                bbox,
+                objectness: 0.5,
+            })
+            .collect();
         let host = |values: &[f32]| HostTensor::new(&Tensor::from_slice(values)).unwrap();
         let scores: Vec<f32> = rows.iter().flat_map(|row| row.1).collect();
-        let prediction = BoxPrediction { scores: host(&scores), deltas: host(&vec![0.0; 4 * scores.len()]) };
-        let found = postprocess(&proposals, &prediction, Size::new(60, 100), 3, &HEAD, &CONFIG);
-        found.into_iter().map(|found| (found.slot, found.score)).collect()
+        let prediction = BoxPrediction {
+            scores: host(&scores),
+            deltas: host(&vec![0.0; 4 * scores.len()]),
+        };
+        let found = postprocess(
+            &proposals,
+            &prediction,
+            Size::new(60, 100),
+            3,
+            &HEAD,
+            &CONFIG,
+        );
+        found
+            .into_iter()
+            .map(|found| (found.slot, found.score))
+            .collect()
     }
 
     const LEFT: BBox = BBox::new(5.0, 5.0, 25.0, 45.0);
@@ -89,14 +120,22 @@ mod tests {
         let sliver = BBox::new(99.995, 5.0, 140.0, 45.0);
         let outside = BBox::new(120.0, 5.0, 140.0, 45.0);
         assert_eq!(
-            boxes(&[(sliver, [0.0, 0.9, 0.0]), (outside, [0.0, 0.8, 0.0]), (LEFT, [0.0, 0.7, 0.0])]),
+            boxes(&[
+                (sliver, [0.0, 0.9, 0.0]),
+                (outside, [0.0, 0.8, 0.0]),
+                (LEFT, [0.0, 0.7, 0.0])
+            ]),
             [(1, 0.7)]
         );
     }
 
     #[test]
     fn classes_do_not_suppress_each_other_and_the_best_remain_by_falling_score() {
-        let rows = [(LEFT, [0.0, 0.6, 0.4]), (LEFT, [0.0, 0.5, 0.45]), (RIGHT, [0.0, 0.2, 0.7])];
+        let rows = [
+            (LEFT, [0.0, 0.6, 0.4]),
+            (LEFT, [0.0, 0.5, 0.45]),
+            (RIGHT, [0.0, 0.2, 0.7]),
+        ];
         assert_eq!(boxes(&rows), [(2, 0.7), (1, 0.6), (2, 0.45)]); // (1, 0.2) is the fourth
         assert!(boxes(&[]).is_empty());
     }

@@ -50,14 +50,27 @@ impl Rpn {
         let channels = fpn.channels;
         let anchors = config.aspect_ratios.len() as i64;
         Ok(Self {
-            conv: Conv::new(parameters, "rpn.head.conv.0.0", ConvShape::new(channels, channels, 3))?,
-            cls_logits: Conv::new(parameters, "rpn.head.cls_logits", ConvShape::new(channels, anchors, 1))?,
-            bbox_pred: Conv::new(parameters, "rpn.head.bbox_pred", ConvShape::new(channels, 4 * anchors, 1))?,
+            conv: Conv::new(
+                parameters,
+                "rpn.head.conv.0.0",
+                ConvShape::new(channels, channels, 3),
+            )?,
+            cls_logits: Conv::new(
+                parameters,
+                "rpn.head.cls_logits",
+                ConvShape::new(channels, anchors, 1),
+            )?,
+            bbox_pred: Conv::new(
+                parameters,
+                "rpn.head.bbox_pred",
+                ConvShape::new(channels, 4 * anchors, 1),
+            )?,
             config: config.clone(),
         })
     }
 
-    /// The head on each of P2..P6, `[1, channels, H, W]`. torchvision `models/detection/rpn.py`, `RPNHead.forward`.
+    /// The head on each of P2..P6, `[1, channels, H, W]`. torchvision `models/detection/rpn.py`,
+    /// `RPNHead.forward`.
     pub fn head(&self, pyramid: &[Tensor]) -> TchResult<Vec<LevelOutput>> {
         let level = |feature: &Tensor| {
             let size = feature.size();
@@ -71,12 +84,19 @@ impl Rpn {
         pyramid.iter().map(level).collect()
     }
 
-    /// The best boxes over all levels: per level the top anchors are decoded, clipped to `resized` and thinned out by
-    /// non-maximum suppression; then the best of all remain, by falling objectness. May be empty.
+    /// The best boxes over all levels: per level the top anchors are decoded, clipped to `resized`
+    /// and thinned out by non-maximum suppression; then the best of all remain, by falling
+    /// objectness. May be empty.
     ///
-    /// `padded` is the size of the network's input. torchvision `rpn.py`, `RegionProposalNetwork.filter_proposals`; unlike
-    /// there, only the boxes that are looked at are decoded.
-    pub fn proposals(&self, levels: &[LevelOutput], resized: Size, padded: Size) -> TchResult<Vec<Proposal>> {
+    /// `padded` is the size of the network's input. torchvision `rpn.py`,
+    /// `RegionProposalNetwork.filter_proposals`; unlike there, only the boxes that are looked at
+    /// are decoded.
+    pub fn proposals(
+        &self,
+        levels: &[LevelOutput],
+        resized: Size,
+        padded: Size,
+    ) -> TchResult<Vec<Proposal>> {
         let coder = BoxCoder::new([1.0; 4]);
         let config = &self.config;
         let mut tops = Vec::with_capacity(levels.len());
@@ -89,17 +109,31 @@ impl Rpn {
             });
         }
         let of_level = |(level, top): (usize, &Top)| {
-            let candidates = top.indices.iter().map(|&index| top.candidate(index, coder, resized));
-            let large_enough = candidates.filter(|candidate| candidate.bbox.has_sides_of(config.min_size));
-            large_enough.map(|candidate| (level, candidate)).collect::<Vec<_>>()
+            let candidates = top
+                .indices
+                .iter()
+                .map(|&index| top.candidate(index, coder, resized));
+            let large_enough =
+                candidates.filter(|candidate| candidate.bbox.has_sides_of(config.min_size));
+            large_enough
+                .map(|candidate| (level, candidate))
+                .collect::<Vec<_>>()
         };
-        let candidates: Vec<(usize, Proposal)> = tops.par_iter().enumerate().flat_map_iter(of_level).collect();
+        let candidates: Vec<(usize, Proposal)> = tops
+            .par_iter()
+            .enumerate()
+            .flat_map_iter(of_level)
+            .collect();
 
         let boxes: Vec<BBox> = candidates.iter().map(|(_, p)| p.bbox).collect();
         let scores: Vec<f32> = candidates.iter().map(|(_, p)| p.objectness).collect();
         let groups: Vec<usize> = candidates.iter().map(|(level, _)| *level).collect();
         let kept = batched_nms(&boxes, &scores, &groups, config.nms_thresh);
-        Ok(kept.into_iter().take(config.post_nms_top_n).map(|i| candidates[i].1).collect())
+        Ok(kept
+            .into_iter()
+            .take(config.post_nms_top_n)
+            .map(|i| candidates[i].1)
+            .collect())
     }
 }
 
@@ -117,16 +151,23 @@ impl Top<'_> {
     fn candidate(&self, index: usize, coder: BoxCoder, resized: Size) -> Proposal {
         let deltas: [f32; 4] = std::array::from_fn(|i| self.deltas[4 * index + i]);
         let bbox = coder.decode(deltas, self.anchors.get(index)).clip(resized);
-        Proposal { bbox, objectness: sigmoid(self.logits[index]) }
+        Proposal {
+            bbox,
+            objectness: sigmoid(self.logits[index]),
+        }
     }
 }
 
 /// Indices of the `count` largest values, or of all when there are fewer, by falling value.
 ///
-/// Of equal values torch leaves open which are taken, and flat images have many; libtorch's own choice is torchvision's.
+/// Of equal values torch leaves open which are taken, and flat images have many; libtorch's own
+/// choice is torchvision's.
 fn top_indices(values: &HostTensor, count: usize) -> TchResult<Vec<usize>> {
     let count = count.min(values.as_slice().len());
-    let (_, indices) = values.as_tensor().f_flatten(0, -1)?.f_topk(count as i64, 0, true, true)?;
+    let (_, indices) = values
+        .as_tensor()
+        .f_flatten(0, -1)?
+        .f_topk(count as i64, 0, true, true)?;
     let indices = Vec::<i64>::try_from(indices)?;
     Ok(indices.into_iter().map(|index| index as usize).collect())
 }
@@ -140,7 +181,9 @@ mod tests {
     fn takes_the_values_that_torchvision_takes_equal_ones_too() {
         let ops = Fixture::ops();
         for case in ops.cases("topk") {
-            let values = HostTensor::new(&Tensor::from_slice(&ops.floats(&format!("{case}values")))).unwrap();
+            let values =
+                HostTensor::new(&Tensor::from_slice(&ops.floats(&format!("{case}values"))))
+                    .unwrap();
             let top = top_indices(&values, ops.indices(&format!("{case}k"))[0]).unwrap();
             assert_eq!(top, ops.indices(&format!("{case}expected")), "{case}");
         }

@@ -1,4 +1,5 @@
-//! The image as the network sees it, and the way back. The only place that crosses from original pixels to resized ones.
+//! The image as the network sees it, and the way back. The only place that crosses from original
+//! pixels to resized ones.
 
 use image::RgbImage;
 use rayon::prelude::*;
@@ -19,7 +20,8 @@ pub(super) struct Transformed {
     pub frame: Frame,
 }
 
-/// The sizes of an image before the network, and with them the way between original and resized pixels.
+/// The sizes of an image before the network, and with them the way between original and resized
+/// pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Frame {
     /// As the user gave it.
@@ -31,27 +33,37 @@ pub(super) struct Frame {
 }
 
 impl Frame {
-    /// The sizes that an image of size `original` goes through. torchvision `GeneralizedRCNNTransform.batch_images`.
+    /// The sizes that an image of size `original` goes through. torchvision
+    /// `GeneralizedRCNNTransform.batch_images`.
     fn new(original: Size, config: &TransformConfig) -> Self {
         let resized = resized_size(original, config);
         let padded = Size::new(
             resized.height.next_multiple_of(config.size_divisible),
             resized.width.next_multiple_of(config.size_divisible),
         );
-        Self { original, resized, padded }
+        Self {
+            original,
+            resized,
+            padded,
+        }
     }
 
-    /// A box of the resized image in original pixels. torchvision `models/detection/transform.py`, `resize_boxes`.
+    /// A box of the resized image in original pixels. torchvision `models/detection/transform.py`,
+    /// `resize_boxes`.
     pub fn to_original(self, bbox: BBox) -> BBox {
         let ratio = |original: usize, resized: usize| original as f32 / resized as f32;
-        bbox.scale(ratio(self.original.width, self.resized.width), ratio(self.original.height, self.resized.height))
+        bbox.scale(
+            ratio(self.original.width, self.resized.width),
+            ratio(self.original.height, self.resized.height),
+        )
     }
 }
 
 /// Normalises, resizes (bilinear, no antialias) and pads.
 ///
-/// In Rust and not in libtorch: one pass from bytes to the padded channels-last input, and the same bits for any number of
-/// threads. torchvision `models/detection/transform.py`, `GeneralizedRCNNTransform`.
+/// In Rust and not in libtorch: one pass from bytes to the padded channels-last input, and the same
+/// bits for any number of threads. torchvision `models/detection/transform.py`,
+/// `GeneralizedRCNNTransform`.
 ///
 /// # Errors
 ///
@@ -60,10 +72,16 @@ pub(super) fn transform(image: &RgbImage, config: &TransformConfig) -> Result<Tr
     let original = Size::new(image.height() as usize, image.width() as usize);
     if original.area() == 0 {
         let reason = "it has no pixels".to_owned();
-        return Err(Error::Image { width: original.width, height: original.height, reason });
+        return Err(Error::Image {
+            width: original.width,
+            height: original.height,
+            reason,
+        });
     }
     let frame = Frame::new(original, config);
-    let Frame { resized, padded, .. } = frame;
+    let Frame {
+        resized, padded, ..
+    } = frame;
     let shape = [1, padded.height as i64, padded.width as i64, 3];
     let input = memory::filled(&shape, |pixels| {
         resize(image, resized, config, pixels, padded.width);
@@ -74,12 +92,15 @@ pub(super) fn transform(image: &RgbImage, config: &TransformConfig) -> Result<Tr
     Ok(Transformed { input, frame })
 }
 
-/// The size after the resize: the shorter side at `min_size`, unless the longer one would exceed `max_size`.
+/// The size after the resize: the shorter side at `min_size`, unless the longer one would exceed
+/// `max_size`.
 ///
-/// The factor is an f64 and the sides are cut, not rounded: 0.8 · 1000 may become 799. A side that would be cut to nothing,
-/// for which torchvision fails, is stretched to `size_divisible` instead: so the padding adds nothing, and the scale that
-/// the pooler reads off padded features and unpadded pixels is right. At one pixel it would be off by a factor of 32.
-/// torchvision `_resize_image_and_masks`; PyTorch `nn/functional.py`, `interpolate` with `recompute_scale_factor`.
+/// The factor is an f64 and the sides are cut, not rounded: 0.8 · 1000 may become 799. A side that
+/// would be cut to nothing, for which torchvision fails, is stretched to `size_divisible` instead:
+/// so the padding adds nothing, and the scale that the pooler reads off padded features and
+/// unpadded pixels is right. At one pixel it would be off by a factor of 32. torchvision
+/// `_resize_image_and_masks`; PyTorch `nn/functional.py`, `interpolate` with
+/// `recompute_scale_factor`.
 fn resized_size(original: Size, config: &TransformConfig) -> Size {
     let shorter = original.height.min(original.width) as f64;
     let longer = original.height.max(original.width) as f64;
@@ -91,33 +112,48 @@ fn resized_size(original: Size, config: &TransformConfig) -> Size {
     Size::new(side(original.height), side(original.width))
 }
 
-/// Writes the resized and normalised image into the top left of `[rows, stride, 3]` and leaves the rest as it is.
-fn resize(image: &RgbImage, resized: Size, config: &TransformConfig, pixels: &mut [f32], stride: usize) {
+/// Writes the resized and normalised image into the top left of `[rows, stride, 3]` and leaves the
+/// rest as it is.
+fn resize(
+    image: &RgbImage,
+    resized: Size,
+    config: &TransformConfig,
+    pixels: &mut [f32],
+    stride: usize,
+) {
     // 256 byte values a channel: normalise each once.
     let normalised: [[f32; 256]; 3] = std::array::from_fn(|channel| {
-        std::array::from_fn(|byte| (byte as f32 / 255.0 - config.mean[channel]) / config.std[channel])
+        std::array::from_fn(|byte| {
+            (byte as f32 / 255.0 - config.mean[channel]) / config.std[channel]
+        })
     });
     let bytes = image.as_raw();
     let width = image.width() as usize;
     let samples = |from: usize, to: usize| -> Vec<Sample> {
         let resize = Resize::new(from, to as f32);
-        (0..to).map(|position| resize.sample(position as f32)).collect()
+        (0..to)
+            .map(|position| resize.sample(position as f32))
+            .collect()
     };
     let columns = samples(width, resized.width);
     let rows = samples(image.height() as usize, resized.height);
-    pixels.par_chunks_mut(stride * 3).zip(&rows).for_each(|(out, row)| {
-        let value =
-            |y: usize, x: usize, channel: usize| normalised[channel][usize::from(bytes[(y * width + x) * 3 + channel])];
-        for (out, column) in out.chunks_exact_mut(3).zip(&columns) {
-            for (channel, out) in out.iter_mut().enumerate() {
-                let along = |y: usize| {
-                    value(y, column.low, channel) * column.low_weight
-                        + value(y, column.high, channel) * column.high_weight
-                };
-                *out = along(row.low) * row.low_weight + along(row.high) * row.high_weight;
+    pixels
+        .par_chunks_mut(stride * 3)
+        .zip(&rows)
+        .for_each(|(out, row)| {
+            let value = |y: usize, x: usize, channel: usize| {
+                normalised[channel][usize::from(bytes[(y * width + x) * 3 + channel])]
+            };
+            for (out, column) in out.chunks_exact_mut(3).zip(&columns) {
+                for (channel, out) in out.iter_mut().enumerate() {
+                    let along = |y: usize| {
+                        value(y, column.low, channel) * column.low_weight
+                            + value(y, column.high, channel) * column.high_weight
+                    };
+                    *out = along(row.low) * row.low_weight + along(row.high) * row.high_weight;
+                }
             }
-        }
-    });
+        });
 }
 
 #[cfg(test)]
@@ -127,7 +163,13 @@ mod tests {
 
     fn config(min_size: usize, max_size: usize) -> TransformConfig {
         let (mean, std) = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]);
-        TransformConfig { min_size, max_size, mean, std, size_divisible: 32 }
+        TransformConfig {
+            min_size,
+            max_size,
+            mean,
+            std,
+            size_divisible: 32,
+        }
     }
 
     #[test]
@@ -136,8 +178,13 @@ mod tests {
         for case in ops.cases("transform") {
             let bound = |name: &str| ops.indices(&format!("{case}{name}"))[0];
             let config = config(bound("min_size"), bound("max_size"));
-            let Transformed { input, frame } = transform(&ops.image(&format!("{case}image")), &config).unwrap();
-            assert_eq!(frame.resized, ops.size(&format!("{case}expected_size")), "{case}");
+            let Transformed { input, frame } =
+                transform(&ops.image(&format!("{case}image")), &config).unwrap();
+            assert_eq!(
+                frame.resized,
+                ops.size(&format!("{case}expected_size")),
+                "{case}"
+            );
             let shape: Vec<usize> = input.size().iter().map(|&side| side as usize).collect();
             assert_eq!(shape, ops.shape(&format!("{case}expected")), "{case}");
             let input = Vec::<f32>::try_from(input.contiguous().view([-1])).unwrap();
@@ -151,25 +198,46 @@ mod tests {
         let ops = Fixture::ops();
         for case in ops.cases("resize_boxes") {
             let resized = ops.size(&format!("{case}from_size"));
-            let frame = Frame { original: ops.size(&format!("{case}to_size")), resized, padded: resized };
-            let found: Vec<BBox> = ops.boxes(&format!("{case}boxes")).iter().map(|&b| frame.to_original(b)).collect();
-            assert_eq!(edges(&found), ops.floats(&format!("{case}expected")), "{case}");
+            let frame = Frame {
+                original: ops.size(&format!("{case}to_size")),
+                resized,
+                padded: resized,
+            };
+            let found: Vec<BBox> = ops
+                .boxes(&format!("{case}boxes"))
+                .iter()
+                .map(|&b| frame.to_original(b))
+                .collect();
+            assert_eq!(
+                edges(&found),
+                ops.floats(&format!("{case}expected")),
+                "{case}"
+            );
         }
     }
 
     #[test]
     fn no_side_vanishes_however_thin_the_image() {
         let frame = Frame::new(Size::new(1, 20_000), &config(352, 544));
-        assert_eq!((frame.resized, frame.padded), (Size::new(32, 544), Size::new(32, 544)));
+        assert_eq!(
+            (frame.resized, frame.padded),
+            (Size::new(32, 544), Size::new(32, 544))
+        );
         let whole = frame.to_original(BBox::new(0.0, 0.0, 544.0, 32.0));
         assert_eq!(whole, BBox::new(0.0, 0.0, 20_000.0, 1.0));
         // Torchvision resizes this one, to one row.
-        assert_eq!(Frame::new(Size::new(1, 500), &config(352, 544)).resized, Size::new(1, 544));
+        assert_eq!(
+            Frame::new(Size::new(1, 500), &config(352, 544)).resized,
+            Size::new(1, 544)
+        );
     }
 
     #[test]
     fn an_image_without_pixels_is_refused() {
         let error = transform(&RgbImage::new(0, 7), &config(352, 544)).unwrap_err();
-        assert_eq!(error.to_string(), "cannot segment an image of 0×7 pixels: it has no pixels");
+        assert_eq!(
+            error.to_string(),
+            "cannot segment an image of 0×7 pixels: it has no pixels"
+        );
     }
 }

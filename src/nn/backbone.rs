@@ -25,7 +25,9 @@ impl Backbone {
         let scope = "backbone.body";
         Ok(match config {
             BackboneConfig::ResNet(config) => Self::ResNet(ResNet::new(parameters, scope, config)?),
-            BackboneConfig::EfficientNetLite0 => Self::EfficientNetLite0(EfficientNetLite0::new(parameters, scope)?),
+            BackboneConfig::EfficientNetLite0 => {
+                Self::EfficientNetLite0(EfficientNetLite0::new(parameters, scope)?)
+            }
         })
     }
 

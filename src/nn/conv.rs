@@ -5,7 +5,8 @@ use tch::{Kind, Tensor};
 use super::{Parameters, TchResult, channels_last, onednn};
 use crate::error::{Error, Result};
 
-/// What a convolution does apart from its values. Padding is always half the kernel, so that stride 1 keeps the size.
+/// What a convolution does apart from its values. Padding is always half the kernel, so that stride
+/// 1 keeps the size.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ConvShape {
     pub input: i64,
@@ -18,7 +19,13 @@ pub(crate) struct ConvShape {
 impl ConvShape {
     /// A convolution with stride 1 over all channels.
     pub const fn new(input: i64, output: i64, kernel: i64) -> Self {
-        Self { input, output, kernel, stride: 1, groups: 1 }
+        Self {
+            input,
+            output,
+            kernel,
+            stride: 1,
+            groups: 1,
+        }
     }
 
     /// The same with another stride.
@@ -28,15 +35,24 @@ impl ConvShape {
 
     /// A convolution of each of `channels` by itself.
     pub const fn depthwise(channels: i64, kernel: i64) -> Self {
-        Self { groups: channels, ..Self::new(channels, channels, kernel) }
+        Self {
+            groups: channels,
+            ..Self::new(channels, channels, kernel)
+        }
     }
 
     fn weight(&self) -> [i64; 4] {
-        [self.output, self.input / self.groups, self.kernel, self.kernel]
+        [
+            self.output,
+            self.input / self.groups,
+            self.kernel,
+            self.kernel,
+        ]
     }
 }
 
-/// A convolution with a bias: `[N, input, H, W]` to `[N, output, ⌈H/stride⌉, ⌈W/stride⌉]` for odd kernels.
+/// A convolution with a bias: `[N, input, H, W]` to `[N, output, ⌈H/stride⌉, ⌈W/stride⌉]` for odd
+/// kernels.
 #[derive(Debug)]
 pub(crate) struct Conv {
     weight: Tensor,
@@ -56,11 +72,12 @@ impl Conv {
         Self::placed(parameters, weight, bias, shape)
     }
 
-    /// A convolution without a bias (`{name}.weight`) and the batch norm behind it (`{norm}.weight`, `.bias`,
-    /// `.running_mean`, `.running_var`) as one convolution.
+    /// A convolution without a bias (`{name}.weight`) and the batch norm behind it
+    /// (`{norm}.weight`, `.bias`, `.running_mean`, `.running_var`) as one convolution.
     ///
-    /// With s = weight / √(var + ε), norm(conv(x)) = conv(x) · s + (bias − mean · s): the scale goes into the filters, the
-    /// rest is the bias. Computed in f64, so that folding costs no accuracy. torchvision `ops/misc.py`, `FrozenBatchNorm2d.forward`.
+    /// With s = weight / √(var + ε), norm(conv(x)) = conv(x) · s + (bias − mean · s): the scale
+    /// goes into the filters, the rest is the bias. Computed in f64, so that folding costs no
+    /// accuracy. torchvision `ops/misc.py`, `FrozenBatchNorm2d.forward`.
     ///
     /// # Errors
     ///
@@ -81,14 +98,29 @@ impl Conv {
         Self::placed(parameters, weight, bias, shape)
     }
 
-    fn placed(parameters: &Parameters, weight: Tensor, bias: Tensor, shape: ConvShape) -> Result<Self> {
-        let weight = channels_last(&weight).map_err(|e| Error::torch("laying out a convolution's weights", e))?;
-        Ok(Self { weight: parameters.place(weight)?, bias: parameters.place(bias)?, shape })
+    fn placed(
+        parameters: &Parameters,
+        weight: Tensor,
+        bias: Tensor,
+        shape: ConvShape,
+    ) -> Result<Self> {
+        let weight = channels_last(&weight)
+            .map_err(|e| Error::torch("laying out a convolution's weights", e))?;
+        Ok(Self {
+            weight: parameters.place(weight)?,
+            bias: parameters.place(bias)?,
+            shape,
+        })
     }
 
     /// `[N, input, H, W]` to `[N, output, H', W']`; channels-last in, channels-last out.
     pub fn forward(&self, input: &Tensor) -> TchResult<Tensor> {
-        let ConvShape { kernel, stride, groups, .. } = self.shape;
+        let ConvShape {
+            kernel,
+            stride,
+            groups,
+            ..
+        } = self.shape;
         onednn::convolution(input, &self.weight, &self.bias, kernel / 2, stride, groups)
     }
 
@@ -98,7 +130,8 @@ impl Conv {
     }
 }
 
-/// The weight and bias of the one convolution that does what a convolution `[O, I, k, k]` and the norm behind it do.
+/// The weight and bias of the one convolution that does what a convolution `[O, I, k, k]` and the
+/// norm behind it do.
 fn fold(
     weight: &Tensor,
     gain: &Tensor,
@@ -116,8 +149,8 @@ fn fold(
 
 /// The 2×2, stride 2 transposed convolution that doubles the size of the mask features.
 ///
-/// Kernel and stride being equal, no two taps meet: every output pixel is one matrix product of its input pixel, and all of them
-/// are one 1×1 convolution.
+/// Kernel and stride being equal, no two taps meet: every output pixel is one matrix product of its
+/// input pixel, and all of them are one 1×1 convolution.
 #[derive(Debug)]
 pub(crate) struct Deconv {
     weight: Tensor,
@@ -133,17 +166,24 @@ impl Deconv {
     pub fn new(parameters: &mut Parameters, name: &str, input: i64, output: i64) -> Result<Self> {
         let weight = parameters.take(&format!("{name}.weight"), &[input, output, 2, 2])?;
         let bias = parameters.take(&format!("{name}.bias"), &[output])?;
-        // [input, output, 2, 2] -> one row of the matrix for each (dy, dx, output): [4·output, input, 1, 1]
+        // [input, output, 2, 2] -> one row of the matrix for each (dy, dx, output): [4·output,
+        // input, 1, 1]
         let weight = weight
             .f_permute([2, 3, 1, 0])
             .and_then(|w| w.f_reshape([4 * output, input, 1, 1]))
             .and_then(|w| w.f_contiguous())
             .map_err(|e| Error::torch("laying out a deconvolution's weights", e))?;
-        let bias = bias.f_repeat([4]).map_err(|e| Error::torch("laying out a deconvolution's bias", e))?;
-        Ok(Self { weight: parameters.place(weight)?, bias: parameters.place(bias)? })
+        let bias = bias
+            .f_repeat([4])
+            .map_err(|e| Error::torch("laying out a deconvolution's bias", e))?;
+        Ok(Self {
+            weight: parameters.place(weight)?,
+            bias: parameters.place(bias)?,
+        })
     }
 
-    /// `[N, input, H, W]` to `[N, output, 2H, 2W]`; channels-last in, channels-last out. `N` may be 0.
+    /// `[N, input, H, W]` to `[N, output, 2H, 2W]`; channels-last in, channels-last out. `N` may be
+    /// 0.
     pub fn forward(&self, input: &Tensor) -> TchResult<Tensor> {
         let size = input.size();
         let (n, height, width) = (size[0], size[2], size[3]);

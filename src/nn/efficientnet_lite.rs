@@ -1,6 +1,7 @@
 //! EfficientNet-Lite0: EfficientNet without squeeze-and-excitation and with ReLU6, for CPUs.
-//! "EfficientNet", <https://arxiv.org/abs/1905.11946>; the Lite variants are described in TensorFlow's `tpu` repository,
-//! `models/official/efficientnet/lite`. Symmetric padding and folded norms, as the compact checkpoint was trained.
+//! "EfficientNet", <https://arxiv.org/abs/1905.11946>; the Lite variants are described in
+//! TensorFlow's `tpu` repository, `models/official/efficientnet/lite`. Symmetric padding and folded
+//! norms, as the compact checkpoint was trained.
 
 use tch::Tensor;
 
@@ -17,7 +18,13 @@ struct Row {
 }
 
 const fn row(expansion: i64, kernel: i64, channels: i64, blocks: usize, stride: i64) -> Row {
-    Row { expansion, kernel, channels, blocks, stride }
+    Row {
+        expansion,
+        kernel,
+        channels,
+        blocks,
+        stride,
+    }
 }
 
 /// EfficientNet paper, table 1; Lite0 keeps B0's widths and depths.
@@ -46,8 +53,12 @@ pub(crate) struct EfficientNetLite0 {
 
 impl EfficientNetLite0 {
     /// Channels of C2..C5.
-    pub const CHANNELS: [i64; 4] =
-        [STAGES[TAPS[0]].channels, STAGES[TAPS[1]].channels, STAGES[TAPS[2]].channels, STAGES[TAPS[3]].channels];
+    pub const CHANNELS: [i64; 4] = [
+        STAGES[TAPS[0]].channels,
+        STAGES[TAPS[1]].channels,
+        STAGES[TAPS[2]].channels,
+        STAGES[TAPS[3]].channels,
+    ];
 
     /// From the tensors below `scope`: `stem`, `stages.{stage}.{block}`.
     ///
@@ -55,7 +66,11 @@ impl EfficientNetLite0 {
     ///
     /// When a tensor is missing or has another shape.
     pub fn new(parameters: &mut Parameters, scope: &str) -> Result<Self> {
-        let stem = Conv::new(parameters, &format!("{scope}.stem"), ConvShape::new(3, STEM_CHANNELS, 3).stride(2))?;
+        let stem = Conv::new(
+            parameters,
+            &format!("{scope}.stem"),
+            ConvShape::new(3, STEM_CHANNELS, 3).stride(2),
+        )?;
         let mut stages = Vec::new();
         let mut input = STEM_CHANNELS;
         for (i, row) in STAGES.iter().enumerate() {
@@ -63,7 +78,9 @@ impl EfficientNetLite0 {
             for block in 0..row.blocks {
                 let stride = if block == 0 { row.stride } else { 1 };
                 let name = format!("{scope}.stages.{i}.{block}");
-                blocks.push(InvertedResidual::new(parameters, &name, input, row, stride)?);
+                blocks.push(InvertedResidual::new(
+                    parameters, &name, input, row, stride,
+                )?);
                 input = row.channels;
             }
             stages.push(blocks);
@@ -97,16 +114,35 @@ struct InvertedResidual {
 }
 
 impl InvertedResidual {
-    fn new(parameters: &mut Parameters, name: &str, input: i64, row: &Row, stride: i64) -> Result<Self> {
+    fn new(
+        parameters: &mut Parameters,
+        name: &str,
+        input: i64,
+        row: &Row,
+        stride: i64,
+    ) -> Result<Self> {
         let expanded = input * row.expansion;
         let expand = match row.expansion {
             1 => None,
-            _ => Some(Conv::new(parameters, &format!("{name}.expand"), ConvShape::new(input, expanded, 1))?),
+            _ => Some(Conv::new(
+                parameters,
+                &format!("{name}.expand"),
+                ConvShape::new(input, expanded, 1),
+            )?),
         };
         let depthwise_shape = ConvShape::depthwise(expanded, row.kernel).stride(stride);
         let depthwise = Conv::new(parameters, &format!("{name}.depthwise"), depthwise_shape)?;
-        let project = Conv::new(parameters, &format!("{name}.project"), ConvShape::new(expanded, row.channels, 1))?;
-        Ok(Self { expand, depthwise, project, residual: stride == 1 && input == row.channels })
+        let project = Conv::new(
+            parameters,
+            &format!("{name}.project"),
+            ConvShape::new(expanded, row.channels, 1),
+        )?;
+        Ok(Self {
+            expand,
+            depthwise,
+            project,
+            residual: stride == 1 && input == row.channels,
+        })
     }
 
     fn forward(&self, input: Tensor) -> TchResult<Tensor> {
@@ -116,6 +152,10 @@ impl InvertedResidual {
         };
         let x = self.depthwise.forward(&x)?.f_relu6_()?;
         let mut x = self.project.forward(&x)?;
-        if self.residual { x.f_add_(&input) } else { Ok(x) }
+        if self.residual {
+            x.f_add_(&input)
+        } else {
+            Ok(x)
+        }
     }
 }

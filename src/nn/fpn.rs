@@ -1,4 +1,5 @@
-//! The feature pyramid. "Feature Pyramid Networks for Object Detection", <https://arxiv.org/abs/1612.03144>.
+//! The feature pyramid. "Feature Pyramid Networks for Object Detection",
+//! <https://arxiv.org/abs/1612.03144>.
 
 use tch::Tensor;
 
@@ -16,7 +17,8 @@ pub(crate) struct FeaturePyramid {
 }
 
 impl FeaturePyramid {
-    /// From `backbone.fpn.inner_blocks.{i}.0` and `backbone.fpn.layer_blocks.{i}.0`; `inputs` are the channels of C2..C5.
+    /// From `backbone.fpn.inner_blocks.{i}.0` and `backbone.fpn.layer_blocks.{i}.0`; `inputs` are
+    /// the channels of C2..C5.
     ///
     /// # Errors
     ///
@@ -26,8 +28,16 @@ impl FeaturePyramid {
         for (i, &input) in inputs.iter().enumerate() {
             let lateral = ConvShape::new(input, config.channels, 1);
             let smooth = ConvShape::new(config.channels, config.channels, 3);
-            inner.push(Conv::new(parameters, &format!("backbone.fpn.inner_blocks.{i}.0"), lateral)?);
-            layer.push(Conv::new(parameters, &format!("backbone.fpn.layer_blocks.{i}.0"), smooth)?);
+            inner.push(Conv::new(
+                parameters,
+                &format!("backbone.fpn.inner_blocks.{i}.0"),
+                lateral,
+            )?);
+            layer.push(Conv::new(
+                parameters,
+                &format!("backbone.fpn.layer_blocks.{i}.0"),
+                smooth,
+            )?);
         }
         Ok(Self { inner, layer })
     }

@@ -21,11 +21,15 @@ impl Linear {
     pub fn new(parameters: &mut Parameters, name: &str, input: i64, output: i64) -> Result<Self> {
         let weight = parameters.take(&format!("{name}.weight"), &[output, input])?;
         let bias = parameters.take(&format!("{name}.bias"), &[output])?;
-        Ok(Self { weight: parameters.place(weight)?, bias: parameters.place(bias)? })
+        Ok(Self {
+            weight: parameters.place(weight)?,
+            bias: parameters.place(bias)?,
+        })
     }
 
-    /// The same for a layer that was trained on flattened `[channels, side, side]` features and is given channels-last
-    /// ones: its columns are put into the order `[side, side, channels]` once, so that no feature is ever transposed.
+    /// The same for a layer that was trained on flattened `[channels, side, side]` features and is
+    /// given channels-last ones: its columns are put into the order `[side, side, channels]` once,
+    /// so that no feature is ever transposed.
     ///
     /// # Errors
     ///
@@ -45,7 +49,10 @@ impl Linear {
             .and_then(|w| w.f_permute([0, 2, 3, 1]))
             .and_then(|w| w.f_reshape([output, input]))
             .map_err(|e| Error::torch("laying out a fully connected layer's weights", e))?;
-        Ok(Self { weight: parameters.place(weight)?, bias: parameters.place(bias)? })
+        Ok(Self {
+            weight: parameters.place(weight)?,
+            bias: parameters.place(bias)?,
+        })
     }
 
     /// `[N, input]` to `[N, output]`; `N` may be 0.

@@ -1,8 +1,9 @@
-//! Layers and the networks made of them, built strictly from a state dict: no initialisation, no training.
+//! Layers and the networks made of them, built strictly from a state dict: no initialisation, no
+//! training.
 //!
-//! Every norm is folded into its convolution when the layer is built, and every weight is laid out channels-last once,
-//! so that the forward pass is convolutions and ReLUs in libtorch's fastest layout. Forward passes return tch's own
-//! result; `model` says what was being done when one fails.
+//! Every norm is folded into its convolution when the layer is built, and every weight is laid out
+//! channels-last once, so that the forward pass is convolutions and ReLUs in libtorch's fastest
+//! layout. Forward passes return tch's own result; `model` says what was being done when one fails.
 
 mod backbone;
 mod conv;
@@ -44,13 +45,20 @@ impl Parameters<'_> {
 
     /// Puts a finished parameter where the network runs.
     pub fn place(&self, parameter: Tensor) -> Result<Tensor> {
-        parameter.f_to_device(self.device).map_err(|e| Error::torch("moving weights to the device", e))
+        parameter
+            .f_to_device(self.device)
+            .map_err(|e| Error::torch("moving weights to the device", e))
     }
 }
 
-/// The same values with channels innermost in memory: `[N, C, H, W]` in, `[N, C, H, W]` out, strides of `[N, H, W, C]`.
+/// The same values with channels innermost in memory: `[N, C, H, W]` in, `[N, C, H, W]` out,
+/// strides of `[N, H, W, C]`.
 ///
-/// tch has no memory-format argument, so the strides are made by a round trip through the permuted shape.
+/// tch has no memory-format argument, so the strides are made by a round trip through the permuted
+/// shape.
 pub(crate) fn channels_last(tensor: &Tensor) -> TchResult<Tensor> {
-    tensor.f_permute([0, 2, 3, 1])?.f_contiguous()?.f_permute([0, 3, 1, 2])
+    tensor
+        .f_permute([0, 2, 3, 1])?
+        .f_contiguous()?
+        .f_permute([0, 3, 1, 2])
 }

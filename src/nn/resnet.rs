@@ -1,6 +1,8 @@
-//! ResNet with bottleneck blocks. "Deep Residual Learning for Image Recognition", <https://arxiv.org/abs/1512.03385>.
+//! ResNet with bottleneck blocks. "Deep Residual Learning for Image Recognition",
+//! <https://arxiv.org/abs/1512.03385>.
 //!
-//! The stride of a layer is in the 3×3 convolution of its first block, as in torchvision (`models/resnet.py`, "v1.5").
+//! The stride of a layer is in the 3×3 convolution of its first block, as in torchvision
+//! (`models/resnet.py`, "v1.5").
 
 use tch::Tensor;
 
@@ -11,7 +13,8 @@ use crate::error::Result;
 /// Channels that a block gives for each channel that its 3×3 convolution has.
 const EXPANSION: i64 = 4;
 
-/// Channels of the stem, and of the 3×3 convolutions of the first layer; each further layer has twice as many.
+/// Channels of the stem, and of the 3×3 convolutions of the first layer; each further layer has
+/// twice as many.
 const WIDTH: i64 = 64;
 
 /// The stem and four layers, giving C2..C5 at strides 4, 8, 16, 32.
@@ -33,8 +36,13 @@ impl ResNet {
     pub fn new(parameters: &mut Parameters, scope: &str, config: &ResNetConfig) -> Result<Self> {
         let epsilon = config.norm_epsilon;
         let stem_shape = ConvShape::new(3, WIDTH, 7).stride(2);
-        let stem =
-            Conv::with_norm(parameters, &format!("{scope}.conv1"), &format!("{scope}.bn1"), epsilon, stem_shape)?;
+        let stem = Conv::with_norm(
+            parameters,
+            &format!("{scope}.conv1"),
+            &format!("{scope}.bn1"),
+            epsilon,
+            stem_shape,
+        )?;
         let mut layers = Vec::new();
         let mut input = WIDTH;
         for (i, &count) in config.blocks.iter().enumerate() {
@@ -43,7 +51,9 @@ impl ResNet {
             for block in 0..count {
                 let stride = if block == 0 && i > 0 { 2 } else { 1 };
                 let name = format!("{scope}.layer{}.{block}", i + 1);
-                blocks.push(Bottleneck::new(parameters, &name, input, width, stride, epsilon)?);
+                blocks.push(Bottleneck::new(
+                    parameters, &name, input, width, stride, epsilon,
+                )?);
                 input = width * EXPANSION;
             }
             layers.push(blocks);
@@ -76,22 +86,43 @@ struct Bottleneck {
 }
 
 impl Bottleneck {
-    fn new(parameters: &mut Parameters, name: &str, input: i64, width: i64, stride: i64, epsilon: f64) -> Result<Self> {
+    fn new(
+        parameters: &mut Parameters,
+        name: &str,
+        input: i64,
+        width: i64,
+        stride: i64,
+        epsilon: f64,
+    ) -> Result<Self> {
         let output = width * EXPANSION;
         let mut conv = |i: u32, shape| {
-            Conv::with_norm(parameters, &format!("{name}.conv{i}"), &format!("{name}.bn{i}"), epsilon, shape)
+            Conv::with_norm(
+                parameters,
+                &format!("{name}.conv{i}"),
+                &format!("{name}.bn{i}"),
+                epsilon,
+                shape,
+            )
         };
         let conv1 = conv(1, ConvShape::new(input, width, 1))?;
         let conv2 = conv(2, ConvShape::new(width, width, 3).stride(stride))?;
         let conv3 = conv(3, ConvShape::new(width, output, 1))?;
         let downsample = if stride != 1 || input != output {
-            let (conv, norm) = (format!("{name}.downsample.0"), format!("{name}.downsample.1"));
+            let (conv, norm) = (
+                format!("{name}.downsample.0"),
+                format!("{name}.downsample.1"),
+            );
             let shape = ConvShape::new(input, output, 1).stride(stride);
             Some(Conv::with_norm(parameters, &conv, &norm, epsilon, shape)?)
         } else {
             None
         };
-        Ok(Self { conv1, conv2, conv3, downsample })
+        Ok(Self {
+            conv1,
+            conv2,
+            conv3,
+            downsample,
+        })
     }
 
     fn forward(&self, input: &Tensor) -> TchResult<Tensor> {

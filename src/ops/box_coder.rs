@@ -21,8 +21,8 @@ impl BoxCoder {
 
     /// The box that `deltas` (dx, dy, dw, dh) make of `reference`, in the same frame, unclipped.
     ///
-    /// The centre moves by dx, dy times the reference's size; width and height grow by exp(dw), exp(dh), at most
-    /// 62.5-fold. "Faster R-CNN" eq. 2; torchvision `BoxCoder.decode_single`.
+    /// The centre moves by dx, dy times the reference's size; width and height grow by exp(dw),
+    /// exp(dh), at most 62.5-fold. "Faster R-CNN" eq. 2; torchvision `BoxCoder.decode_single`.
     pub fn decode(self, deltas: [f32; 4], reference: BBox) -> BBox {
         let (width, height) = (reference.width(), reference.height());
         let (centre_x, centre_y) = (reference.x1 + 0.5 * width, reference.y1 + 0.5 * height);
@@ -30,11 +30,20 @@ impl BoxCoder {
         let (centre_x, centre_y) = (dx * width + centre_x, dy * height + centre_y);
         let grown = |delta: f32, side: f32| {
             // torch's clamp keeps NaN, Rust's `min` would lose it.
-            let delta = if delta > Self::MOST_LOG_GROWTH { Self::MOST_LOG_GROWTH } else { delta };
+            let delta = if delta > Self::MOST_LOG_GROWTH {
+                Self::MOST_LOG_GROWTH
+            } else {
+                delta
+            };
             exp(delta) * side
         };
         let (half_width, half_height) = (0.5 * grown(dw, width), 0.5 * grown(dh, height));
-        BBox::new(centre_x - half_width, centre_y - half_height, centre_x + half_width, centre_y + half_height)
+        BBox::new(
+            centre_x - half_width,
+            centre_y - half_height,
+            centre_x + half_width,
+            centre_y + half_height,
+        )
     }
 }
 
@@ -62,7 +71,8 @@ mod tests {
                 .map(|(i, &deltas)| coder.decode(deltas, boxes[i / classes]))
                 .collect();
             let expected = ops.floats(&format!("{case}expected"));
-            // Of boxes of thousands of pixels: two units in the last place, which the exponentials may differ by.
+            // Of boxes of thousands of pixels: two units in the last place, which the exponentials
+            // may differ by.
             let most = expected.iter().fold(1f32, |most, v| most.max(v.abs())) * 2.4e-7;
             assert!(difference(&edges(&decoded), &expected) <= most, "{case}");
         }
@@ -70,14 +80,18 @@ mod tests {
 
     #[test]
     fn moves_the_centre_by_the_size_and_grows_by_the_exponential() {
-        // A 20×40 box around (30, 60): centre moves by (+0.5·20, −0.25·40), the width doubles, the height halves.
+        // A 20×40 box around (30, 60): centre moves by (+0.5·20, −0.25·40), the width doubles, the
+        // height halves.
         let coder = BoxCoder::new([1.0; 4]);
         let ln2 = std::f32::consts::LN_2;
         let decoded = coder.decode([0.5, -0.25, ln2, -ln2], BBox::new(20.0, 40.0, 40.0, 80.0));
         let expected = BBox::new(20.0, 40.0, 60.0, 60.0);
-        for (found, expected) in
-            [(decoded.x1, expected.x1), (decoded.y1, expected.y1), (decoded.x2, expected.x2), (decoded.y2, expected.y2)]
-        {
+        for (found, expected) in [
+            (decoded.x1, expected.x1),
+            (decoded.y1, expected.y1),
+            (decoded.x2, expected.x2),
+            (decoded.y2, expected.y2),
+        ] {
             assert!((found - expected).abs() < 1e-4, "{decoded:?}");
         }
     }
@@ -86,13 +100,15 @@ mod tests {
     fn weights_divide_the_deltas() {
         let reference = BBox::new(1.0, 2.0, 31.0, 12.0);
         let plain = BoxCoder::new([1.0; 4]).decode([0.1, 0.2, 0.3, 0.4], reference);
-        let weighted = BoxCoder::new([10.0, 10.0, 5.0, 5.0]).decode([1.0, 2.0, 1.5, 2.0], reference);
+        let weighted =
+            BoxCoder::new([10.0, 10.0, 5.0, 5.0]).decode([1.0, 2.0, 1.5, 2.0], reference);
         assert!((plain.x1 - weighted.x1).abs() < 1e-4 && (plain.y2 - weighted.y2).abs() < 1e-4);
     }
 
     #[test]
     fn growth_stops_at_1000_over_16() {
-        let decoded = BoxCoder::new([1.0; 4]).decode([0.0, 0.0, 50.0, 0.0], BBox::new(0.0, 0.0, 16.0, 8.0));
+        let decoded =
+            BoxCoder::new([1.0; 4]).decode([0.0, 0.0, 50.0, 0.0], BBox::new(0.0, 0.0, 16.0, 8.0));
         assert!((decoded.width() - 1000.0).abs() < 1e-2, "{decoded:?}");
         assert!((decoded.height() - 8.0).abs() < 1e-4, "{decoded:?}");
     }

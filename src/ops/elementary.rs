@@ -1,9 +1,10 @@
 //! Elementary functions that give the same bits on every machine.
 //!
-//! IEEE 754 prescribes the bits of sums, products, quotients, square roots and fused multiply-adds, and no more: an
-//! exponential differs between versions of the C library, and in libtorch's vectorised kernels between instruction sets
-//! and, where a tensor is cut into chunks, between a chunk's vectors and what is left over. Here they are computed in
-//! f64, portably and without fused operations, by the `libm` crate, and rounded once: nearly always to the nearest f32.
+//! IEEE 754 prescribes the bits of sums, products, quotients, square roots and fused multiply-adds,
+//! and no more: an exponential differs between versions of the C library, and in libtorch's
+//! vectorised kernels between instruction sets and, where a tensor is cut into chunks, between a
+//! chunk's vectors and what is left over. Here they are computed in f64, portably and without fused
+//! operations, by the `libm` crate, and rounded once: nearly always to the nearest f32.
 
 /// The natural exponential.
 pub(crate) fn exp(x: f32) -> f32 {
@@ -20,7 +21,8 @@ pub(crate) fn sigmoid(logit: f32) -> f32 {
     (1.0 / (1.0 + libm::exp(-f64::from(logit)))) as f32
 }
 
-/// From logits to probabilities that add up to one, in place. With a NaN among them all become NaN. No logits give none.
+/// From logits to probabilities that add up to one, in place. With a NaN among them all become NaN.
+/// No logits give none.
 pub(crate) fn softmax(logits: &mut [f32]) {
     let most = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let exp = |logit: f32| libm::exp(f64::from(logit) - f64::from(most));
@@ -36,7 +38,8 @@ mod tests {
 
     #[test]
     fn values_are_the_nearest_floats() {
-        // From Python's `decimal` at forty digits, rounded to those that tell a float from its neighbours.
+        // From Python's `decimal` at forty digits, rounded to those that tell a float from its
+        // neighbours.
         assert_eq!(exp(1.0), std::f32::consts::E);
         assert_eq!(exp(-87.5), 9.982_351e-39);
         assert_eq!(log2(3.0), 1.584_962_5);
@@ -48,9 +51,22 @@ mod tests {
 
     #[test]
     fn the_ends_are_what_they_should_be() {
-        assert_eq!([exp(f32::NEG_INFINITY), exp(0.0), exp(1000.0)], [0.0, 1.0, f32::INFINITY]);
-        assert_eq!([sigmoid(f32::NEG_INFINITY), sigmoid(0.0), sigmoid(f32::INFINITY)], [0.0, 0.5, 1.0]);
-        assert_eq!([log2(0.25), log2(1.0), log2(0.0)], [-2.0, 0.0, f32::NEG_INFINITY]);
+        assert_eq!(
+            [exp(f32::NEG_INFINITY), exp(0.0), exp(1000.0)],
+            [0.0, 1.0, f32::INFINITY]
+        );
+        assert_eq!(
+            [
+                sigmoid(f32::NEG_INFINITY),
+                sigmoid(0.0),
+                sigmoid(f32::INFINITY)
+            ],
+            [0.0, 0.5, 1.0]
+        );
+        assert_eq!(
+            [log2(0.25), log2(1.0), log2(0.0)],
+            [-2.0, 0.0, f32::NEG_INFINITY]
+        );
         assert!(exp(f32::NAN).is_nan() && sigmoid(f32::NAN).is_nan());
         let mut large = [1000.0, 1000.0];
         softmax(&mut large);

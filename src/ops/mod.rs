@@ -1,7 +1,7 @@
 //! The operators that libtorch lacks, over plain slices: no tensors, no weights.
 //!
-//! Each gives torchvision's numbers; where rounding could decide (a comparison against a threshold), the order of the
-//! floating-point operations is torchvision's too.
+//! Each gives torchvision's numbers; where rounding could decide (a comparison against a
+//! threshold), the order of the floating-point operations is torchvision's too.
 
 pub(crate) mod bilinear;
 mod box_coder;

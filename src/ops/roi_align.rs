@@ -12,8 +12,8 @@ pub(crate) struct FeatureMap<'a> {
 
 /// Pools RoIs into `resolution` × `resolution` bins by averaging bilinear samples.
 ///
-/// torchvision's `roi_align` with `aligned=False`: coordinates are multiplied by the scale and not shifted by half a cell,
-/// and an RoI is at least one cell wide and high.
+/// torchvision's `roi_align` with `aligned=False`: coordinates are multiplied by the scale and not
+/// shifted by half a cell, and an RoI is at least one cell wide and high.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RoiAlign {
     /// Bins along each side.
@@ -29,19 +29,29 @@ const LANES: usize = 64;
 type Taps = Vec<(usize, f32)>;
 
 impl RoiAlign {
-    /// Pools one RoI: `roi` in resized-image pixels, `scale` cells a pixel, into `out`, `[resolution, resolution,
-    /// channels]`. Samples more than one cell outside the feature map count as zero.
+    /// Pools one RoI: `roi` in resized-image pixels, `scale` cells a pixel, into `out`,
+    /// `[resolution, resolution, channels]`. Samples more than one cell outside the feature map
+    /// count as zero.
     ///
-    /// Bilinear weights are a product of a weight along x and one along y, and so is "outside"; the average over the samples
-    /// of a bin is then a sum over a few rows times a few columns, neighbouring samples sharing cells. This adds the same
-    /// terms as torchvision's `csrc/ops/cpu/roi_align_kernel.cpp`, fewer times.
+    /// Bilinear weights are a product of a weight along x and one along y, and so is "outside"; the
+    /// average over the samples of a bin is then a sum over a few rows times a few columns,
+    /// neighbouring samples sharing cells. This adds the same terms as torchvision's
+    /// `csrc/ops/cpu/roi_align_kernel.cpp`, fewer times.
     ///
     /// # Panics
     ///
     /// When `out` or the map's data has another length than its shape says: a bug of the caller.
     pub fn pool(&self, map: FeatureMap, roi: BBox, scale: f32, out: &mut [f32]) {
-        assert_eq!(map.data.len(), map.size.area() * map.channels, "feature map does not fill its shape");
-        assert_eq!(out.len(), self.resolution * self.resolution * map.channels, "output does not fit the bins");
+        assert_eq!(
+            map.data.len(),
+            map.size.area() * map.channels,
+            "feature map does not fill its shape"
+        );
+        assert_eq!(
+            out.len(),
+            self.resolution * self.resolution * map.channels,
+            "output does not fit the bins"
+        );
         let columns = self.axis(roi.x1 * scale, roi.x2 * scale, map.size.width);
         let rows = self.axis(roi.y1 * scale, roi.y2 * scale, map.size.height);
         let mut cells = Taps::new();
@@ -51,14 +61,19 @@ impl RoiAlign {
                 cells.clear();
                 for &(y, row_weight) in row {
                     let start = y * map.size.width;
-                    cells.extend(column.iter().map(|&(x, w)| ((start + x) * map.channels, row_weight * w)));
+                    cells.extend(
+                        column
+                            .iter()
+                            .map(|&(x, w)| ((start + x) * map.channels, row_weight * w)),
+                    );
                 }
                 weighted_sum(map.data, &cells, bin);
             }
         }
     }
 
-    /// The cells that each bin reads along one axis of `cells` cells, for an RoI from `start` to `end`.
+    /// The cells that each bin reads along one axis of `cells` cells, for an RoI from `start` to
+    /// `end`.
     fn axis(&self, start: f32, end: f32, cells: usize) -> Vec<Taps> {
         let bin = (end - start).max(1.0) / self.resolution as f32;
         let average = 1.0 / self.sampling_ratio as f32;
@@ -66,7 +81,9 @@ impl RoiAlign {
         for index in 0..self.resolution {
             let mut taps = Taps::with_capacity(2 * self.sampling_ratio);
             for sample in 0..self.sampling_ratio {
-                let at = start + index as f32 * bin + (sample as f32 + 0.5) * bin / self.sampling_ratio as f32;
+                let at = start
+                    + index as f32 * bin
+                    + (sample as f32 + 0.5) * bin / self.sampling_ratio as f32;
                 for (cell, weight) in bilinear(at, cells).into_iter().flatten() {
                     match taps.iter_mut().find(|tap| tap.0 == cell) {
                         Some(tap) => tap.1 += weight * average,
@@ -80,7 +97,8 @@ impl RoiAlign {
     }
 }
 
-/// The two cells that a sample at `at` lies between, with their weights: none more than a cell outside, or for NaN.
+/// The two cells that a sample at `at` lies between, with their weights: none more than a cell
+/// outside, or for NaN.
 ///
 /// torchvision `csrc/ops/cpu/roi_align_common.h`, `pre_calc_for_bilinear_interpolate`.
 fn bilinear(at: f32, cells: usize) -> Option<[(usize, f32); 2]> {
@@ -137,9 +155,16 @@ mod tests {
             let data: Vec<f32> = (0..nchw.len())
                 .map(|i| nchw[i % channels * size.area() + i / channels]) // [C, H, W] to [H, W, C]
                 .collect();
-            let map = FeatureMap { data: &data, size, channels };
+            let map = FeatureMap {
+                data: &data,
+                size,
+                channels,
+            };
             let resolution = ops.indices(&format!("{case}output_size"))[0];
-            let align = RoiAlign { resolution, sampling_ratio: 2 };
+            let align = RoiAlign {
+                resolution,
+                sampling_ratio: 2,
+            };
             let scale = ops.doubles(&format!("{case}spatial_scale"))[0] as f32;
             let bins = resolution * resolution;
             let mut pooled = Vec::new(); // [R, C, bins]
@@ -154,30 +179,48 @@ mod tests {
         }
     }
 
-    const ALIGN: RoiAlign = RoiAlign { resolution: 2, sampling_ratio: 2 };
+    const ALIGN: RoiAlign = RoiAlign {
+        resolution: 2,
+        sampling_ratio: 2,
+    };
 
     /// A map of 5 rows and 7 columns whose two channels are the row and the column.
     fn ramp() -> Vec<f32> {
-        (0..5).flat_map(|y| (0..7).flat_map(move |x| [y as f32, x as f32])).collect()
+        (0..5)
+            .flat_map(|y| (0..7).flat_map(move |x| [y as f32, x as f32]))
+            .collect()
     }
 
     fn pool(roi: BBox, scale: f32) -> Vec<f32> {
         let data = ramp();
         let mut out = vec![f32::NAN; 2 * 2 * 2];
-        ALIGN.pool(FeatureMap { data: &data, size: Size::new(5, 7), channels: 2 }, roi, scale, &mut out);
+        ALIGN.pool(
+            FeatureMap {
+                data: &data,
+                size: Size::new(5, 7),
+                channels: 2,
+            },
+            roi,
+            scale,
+            &mut out,
+        );
         out
     }
 
     #[test]
     fn samples_of_a_ramp_average_to_the_bin_centres() {
-        // 8×16 pixels at a quarter: from (x 1, y 1/2) to (x 5, y 5/2); bins are 2 wide and 1 high, centred at x 2, 4 and y 1, 2.
+        // 8×16 pixels at a quarter: from (x 1, y 1/2) to (x 5, y 5/2); bins are 2 wide and 1 high,
+        // centred at x 2, 4 and y 1, 2.
         let found = pool(BBox::new(4.0, 2.0, 20.0, 10.0), 0.25);
         assert_eq!(found, [1.0, 2.0, 1.0, 4.0, 2.0, 2.0, 2.0, 4.0]);
     }
 
     #[test]
     fn a_roi_smaller_than_a_cell_counts_as_one_cell() {
-        assert_eq!(pool(BBox::new(2.0, 1.0, 2.0, 1.0), 1.0), pool(BBox::new(2.0, 1.0, 3.0, 2.0), 1.0));
+        assert_eq!(
+            pool(BBox::new(2.0, 1.0, 2.0, 1.0), 1.0),
+            pool(BBox::new(2.0, 1.0, 3.0, 2.0), 1.0)
+        );
     }
 
     #[test]
@@ -189,9 +232,14 @@ mod tests {
     #[test]
     fn samples_beyond_the_last_cell_repeat_it_for_one_cell_and_then_vanish() {
         let data: Vec<f32> = vec![8.0; 5 * 7];
-        let map = FeatureMap { data: &data, size: Size::new(5, 7), channels: 1 };
+        let map = FeatureMap {
+            data: &data,
+            size: Size::new(5, 7),
+            channels: 1,
+        };
         let mut out = vec![0.0; 4];
-        // x from 6 to 9: samples at 6.375, 7.125 | 7.875, 8.625; up to x = 7 the last cell repeats, beyond it is zero.
+        // x from 6 to 9: samples at 6.375, 7.125 | 7.875, 8.625; up to x = 7 the last cell repeats,
+        // beyond it is zero.
         ALIGN.pool(map, BBox::new(6.0, 0.0, 9.0, 4.0), 1.0, &mut out);
         assert_eq!(out, [4.0, 0.0, 4.0, 0.0]);
     }

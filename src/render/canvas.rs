@@ -4,8 +4,8 @@ use image::{Rgb, RgbImage};
 
 use crate::geometry::{BBox, Size};
 
-/// A rectangle of whole pixels; `right` and `bottom` are exclusive. May lie outside the image, and is empty when its
-/// right edge is not right of its left one.
+/// A rectangle of whole pixels; `right` and `bottom` are exclusive. May lie outside the image, and
+/// is empty when its right edge is not right of its left one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct PixelRect {
     pub(super) left: i64,
@@ -17,7 +17,12 @@ pub(super) struct PixelRect {
 impl PixelRect {
     /// The rectangle with this corner, width and height.
     pub(super) fn at(left: i64, top: i64, width: i64, height: i64) -> Self {
-        Self { left, top, right: left + width, bottom: top + height }
+        Self {
+            left,
+            top,
+            right: left + width,
+            bottom: top + height,
+        }
     }
 
     /// All pixels of an image.
@@ -25,8 +30,8 @@ impl PixelRect {
         Self::at(0, 0, i64::from(image.width()), i64::from(image.height()))
     }
 
-    /// The pixels that stand for the part of `bbox` inside the image: edges rounded, at least one pixel each way.
-    /// `None` when no part is inside, and for empty, inverted and NaN boxes.
+    /// The pixels that stand for the part of `bbox` inside the image: edges rounded, at least one
+    /// pixel each way. `None` when no part is inside, and for empty, inverted and NaN boxes.
     pub(super) fn visible(bbox: BBox, image: Size) -> Option<Self> {
         let clipped = bbox.clip(image);
         // Written so that NaN fails.
@@ -39,7 +44,12 @@ impl PixelRect {
         };
         let (left, right) = span(clipped.x1, clipped.x2, image.width);
         let (top, bottom) = span(clipped.y1, clipped.y2, image.height);
-        Some(Self { left, top, right, bottom })
+        Some(Self {
+            left,
+            top,
+            right,
+            bottom,
+        })
     }
 
     pub(super) fn width(self) -> i64 {
@@ -77,15 +87,22 @@ impl PixelRect {
 
     /// Every edge moved outward by `by` pixels, inward when negative.
     pub(super) fn grow(self, by: i64) -> Self {
-        Self { left: self.left - by, top: self.top - by, right: self.right + by, bottom: self.bottom + by }
+        Self {
+            left: self.left - by,
+            top: self.top - by,
+            right: self.right + by,
+            bottom: self.bottom + by,
+        }
     }
 }
 
-/// Moves `pixel` towards `color`: 0 leaves it alone, 255 replaces it. Rounded to nearest, in integers.
+/// Moves `pixel` towards `color`: 0 leaves it alone, 255 replaces it. Rounded to nearest, in
+/// integers.
 pub(super) fn blend(pixel: &mut Rgb<u8>, color: Rgb<u8>, alpha: u8) {
     let alpha = u32::from(alpha);
     for (channel, target) in pixel.0.iter_mut().zip(color.0) {
-        *channel = ((u32::from(*channel) * (255 - alpha) + u32::from(target) * alpha + 127) / 255) as u8;
+        *channel =
+            ((u32::from(*channel) * (255 - alpha) + u32::from(target) * alpha + 127) / 255) as u8;
     }
 }
 
@@ -99,18 +116,63 @@ pub(super) fn fill(canvas: &mut RgbImage, rect: PixelRect, color: Rgb<u8>, alpha
     }
 }
 
-/// Blends `color` into a frame that lies `width` pixels deep inside `rect`, each pixel once. A rectangle too small for
-/// a hole is filled.
+/// Blends `color` into a frame that lies `width` pixels deep inside `rect`, each pixel once. A
+/// rectangle too small for a hole is filled.
 pub(super) fn frame(canvas: &mut RgbImage, rect: PixelRect, width: i64, color: Rgb<u8>, alpha: u8) {
     let hole = rect.grow(-width);
     if hole.area() == 0 {
         return fill(canvas, rect, color, alpha);
     }
-    let PixelRect { left, top, right, bottom } = rect;
-    fill(canvas, PixelRect { left, top, right, bottom: hole.top }, color, alpha);
-    fill(canvas, PixelRect { left, top: hole.bottom, right, bottom }, color, alpha);
-    fill(canvas, PixelRect { left, top: hole.top, right: hole.left, bottom: hole.bottom }, color, alpha);
-    fill(canvas, PixelRect { left: hole.right, top: hole.top, right, bottom: hole.bottom }, color, alpha);
+    let PixelRect {
+        left,
+        top,
+        right,
+        bottom,
+    } = rect;
+    fill(
+        canvas,
+        PixelRect {
+            left,
+            top,
+            right,
+            bottom: hole.top,
+        },
+        color,
+        alpha,
+    );
+    fill(
+        canvas,
+        PixelRect {
+            left,
+            top: hole.bottom,
+            right,
+            bottom,
+        },
+        color,
+        alpha,
+    );
+    fill(
+        canvas,
+        PixelRect {
+            left,
+            top: hole.top,
+            right: hole.left,
+            bottom: hole.bottom,
+        },
+        color,
+        alpha,
+    );
+    fill(
+        canvas,
+        PixelRect {
+            left: hole.right,
+            top: hole.top,
+            right,
+            bottom: hole.bottom,
+        },
+        color,
+        alpha,
+    );
 }
 
 #[cfg(test)]
@@ -122,19 +184,43 @@ mod tests {
     #[test]
     fn a_visible_box_has_rounded_edges() {
         let rect = PixelRect::visible(BBox::new(2.4, 3.6, 10.5, 7.4), SIZE);
-        assert_eq!(rect, Some(PixelRect { left: 2, top: 4, right: 11, bottom: 7 }));
+        assert_eq!(
+            rect,
+            Some(PixelRect {
+                left: 2,
+                top: 4,
+                right: 11,
+                bottom: 7
+            })
+        );
     }
 
     #[test]
     fn a_visible_box_ends_at_the_image() {
         let rect = PixelRect::visible(BBox::new(-5.0, -f32::INFINITY, 1e30, 7.0), SIZE);
-        assert_eq!(rect, Some(PixelRect { left: 0, top: 0, right: 30, bottom: 7 }));
+        assert_eq!(
+            rect,
+            Some(PixelRect {
+                left: 0,
+                top: 0,
+                right: 30,
+                bottom: 7
+            })
+        );
     }
 
     #[test]
     fn the_thinnest_box_is_one_pixel_wide_and_inside() {
         let rect = PixelRect::visible(BBox::new(29.8, 19.6, 29.9, 19.7), SIZE);
-        assert_eq!(rect, Some(PixelRect { left: 29, top: 19, right: 30, bottom: 20 }));
+        assert_eq!(
+            rect,
+            Some(PixelRect {
+                left: 29,
+                top: 19,
+                right: 30,
+                bottom: 20
+            })
+        );
     }
 
     #[test]
@@ -169,7 +255,18 @@ mod tests {
     #[test]
     fn a_frame_blends_each_of_its_pixels_once() {
         let mut canvas = RgbImage::from_pixel(9, 7, Rgb([200, 200, 200]));
-        frame(&mut canvas, PixelRect { left: 1, top: 2, right: 7, bottom: 9 }, 2, Rgb([0, 0, 0]), 51);
+        frame(
+            &mut canvas,
+            PixelRect {
+                left: 1,
+                top: 2,
+                right: 7,
+                bottom: 9,
+            },
+            2,
+            Rgb([0, 0, 0]),
+            51,
+        );
         for (x, y, pixel) in canvas.enumerate_pixels() {
             let outer = (1..7).contains(&x) && y >= 2;
             let hole = (3..5).contains(&x) && y >= 4;
@@ -181,7 +278,13 @@ mod tests {
     #[test]
     fn a_frame_without_room_for_a_hole_is_filled() {
         let mut canvas = RgbImage::new(9, 7);
-        frame(&mut canvas, PixelRect::at(2, 1, 6, 4), 2, Rgb([255, 0, 0]), 255);
+        frame(
+            &mut canvas,
+            PixelRect::at(2, 1, 6, 4),
+            2,
+            Rgb([255, 0, 0]),
+            255,
+        );
         assert_eq!(canvas.pixels().filter(|pixel| pixel[0] == 255).count(), 24);
     }
 }

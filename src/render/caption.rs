@@ -8,8 +8,8 @@ use super::{LineWeights, palette};
 use crate::detection::Detection;
 use crate::geometry::Size;
 
-/// Type is not made smaller than this height of a line, in pixels. Empirical: the smallest at which digits are told
-/// apart.
+/// Type is not made smaller than this height of a line, in pixels. Empirical: the smallest at which
+/// digits are told apart.
 const SMALLEST_TYPE: f32 = 10.0;
 
 /// Type shrinks to this part of its size at most, when there are many captions. Empirical.
@@ -18,7 +18,8 @@ const MOST_SHRINKAGE: f32 = 0.6;
 /// Part of the image beyond which captions shrink. Empirical.
 const COMFORTABLE_COVER: f32 = 0.12;
 
-/// Part of the image that captions may cover; what does not fit is left out. Empirical: one short caption at 64×64.
+/// Part of the image that captions may cover; what does not fit is left out. Empirical: one short
+/// caption at 64×64.
 const MOST_COVER: f32 = 0.25;
 
 /// Letters after which a label is cut, however wide the image.
@@ -27,33 +28,51 @@ const LONGEST_LABEL: usize = 60;
 /// Letters that a label keeps at least when it is cut, or its class could not be told. Empirical.
 const SHORTEST_LABEL: usize = 3;
 
-/// Width in line heights up to which a caption may take the whole width of a small image; beyond, its label ends at half
-/// the image, or at the end of a box that is wider. Empirical: `traffic light 0.98` fits.
+/// Width in line heights up to which a caption may take the whole width of a small image; beyond,
+/// its label ends at half the image, or at the end of a box that is wider. Empirical: `traffic
+/// light 0.98` fits.
 const LINE_LENGTH: f32 = 8.0;
 
 /// Steps in which a plate is moved along an edge of its box. Empirical.
 const STOPS: i64 = 6;
 
-/// What a place costs for every better one in the list, in objects hidden. Empirical: a plate leaves the usual place to
-/// uncover about a tenth of an object.
+/// What a place costs for every better one in the list, in objects hidden. Empirical: a plate
+/// leaves the usual place to uncover about a tenth of an object.
 const RANK_COST: f32 = 0.01;
 
 /// Draws the captions of the detections that have a box, over everything.
 ///
 /// `boxes`: what is visible of each detection's box.
-pub(super) fn draw(canvas: &mut RgbImage, detections: &[Detection], boxes: &[Option<PixelRect>], weights: LineWeights) {
+pub(super) fn draw(
+    canvas: &mut RgbImage,
+    detections: &[Detection],
+    boxes: &[Option<PixelRect>],
+    weights: LineWeights,
+) {
     let typeface = Typeface::new();
     let image = Size::new(canvas.height() as usize, canvas.width() as usize);
     let captions = lay_out(&typeface, detections, boxes, image, weights.type_size);
     for (caption, plate) in arrange(captions, boxes, image, weights.casing) {
         let color = palette::color(caption.index);
-        frame(canvas, plate.grow(weights.casing), weights.casing, LineWeights::CASING, LineWeights::CASING_ALPHA);
+        frame(
+            canvas,
+            plate.grow(weights.casing),
+            weights.casing,
+            LineWeights::CASING,
+            LineWeights::CASING_ALPHA,
+        );
         fill(canvas, plate, color, u8::MAX);
-        // Centred by the height of the digits: a line's full height has more room above them than below.
+        // Centred by the height of the digits: a line's full height has more room above them than
+        // below.
         let cap_height = typeface.cap_height(caption.type_size);
         let baseline = plate.top + ((plate.height() as f32 + cap_height) / 2.0).round() as i64;
         let line = typeface.set(&caption.text, caption.type_size);
-        line.draw(canvas, plate.left + caption.padding, baseline, palette::ink(color));
+        line.draw(
+            canvas,
+            plate.left + caption.padding,
+            baseline,
+            palette::ink(color),
+        );
     }
 }
 
@@ -81,14 +100,23 @@ impl Caption {
 /// The captions that find room, in their order, each with the place of its plate.
 ///
 /// `gap`: pixels that stay free between two plates.
-fn arrange(captions: Vec<Caption>, boxes: &[Option<PixelRect>], image: Size, gap: i64) -> Vec<(Caption, PixelRect)> {
+fn arrange(
+    captions: Vec<Caption>,
+    boxes: &[Option<PixelRect>],
+    image: Size,
+    gap: i64,
+) -> Vec<(Caption, PixelRect)> {
     let mut arranged: Vec<(Caption, PixelRect)> = Vec::new();
     let mut room = (MOST_COVER * image.area() as f32) as i64;
     for caption in captions {
         if caption.area() > room {
             continue;
         }
-        let free = |plate: PixelRect| arranged.iter().all(|(_, other)| plate.grow(gap).intersect(*other).area() == 0);
+        let free = |plate: PixelRect| {
+            arranged
+                .iter()
+                .all(|(_, other)| plate.grow(gap).intersect(*other).area() == 0)
+        };
         if let Some(plate) = place(&caption, boxes, free, image) {
             room -= plate.area();
             arranged.push((caption, plate));
@@ -97,7 +125,8 @@ fn arrange(captions: Vec<Caption>, boxes: &[Option<PixelRect>], image: Size, gap
     arranged
 }
 
-/// Sets every caption in type of one size: `type_size`, or smaller where all of them would cover too much.
+/// Sets every caption in type of one size: `type_size`, or smaller where all of them would cover
+/// too much.
 fn lay_out(
     typeface: &Typeface,
     detections: &[Detection],
@@ -106,9 +135,21 @@ fn lay_out(
     type_size: f32,
 ) -> Vec<Caption> {
     let set_all = |type_size: f32| -> Vec<Caption> {
-        let anchored = boxes.iter().enumerate().filter_map(|(index, anchor)| Some((index, (*anchor)?)));
+        let anchored = boxes
+            .iter()
+            .enumerate()
+            .filter_map(|(index, anchor)| Some((index, (*anchor)?)));
         anchored
-            .filter_map(|(index, anchor)| set(typeface, &detections[index], index, anchor, image, type_size))
+            .filter_map(|(index, anchor)| {
+                set(
+                    typeface,
+                    &detections[index],
+                    index,
+                    anchor,
+                    image,
+                    type_size,
+                )
+            })
             .collect()
     };
     let captions = set_all(type_size);
@@ -131,17 +172,34 @@ fn set(
     type_size: f32,
 ) -> Option<Caption> {
     let padding = (type_size / 5.0).round() as i64;
-    let widest =
-        anchor.width().max(image.width as i64 / 2).max((LINE_LENGTH * type_size) as i64).min(image.width as i64);
+    let widest = anchor
+        .width()
+        .max(image.width as i64 / 2)
+        .max((LINE_LENGTH * type_size) as i64)
+        .min(image.width as i64);
     let width = |text: &str| typeface.set(text, type_size).width();
-    let text = fit(&detection.label, detection.score, |text| width(text) + 2 * padding <= widest);
-    let (width, height) = (width(&text) + 2 * padding, (type_size * 1.05).round() as i64);
+    let text = fit(&detection.label, detection.score, |text| {
+        width(text) + 2 * padding <= widest
+    });
+    let (width, height) = (
+        width(&text) + 2 * padding,
+        (type_size * 1.05).round() as i64,
+    );
     let fits = width <= image.width as i64 && height <= image.height as i64;
-    fits.then_some(Caption { index, anchor, text, type_size, padding, width, height })
+    fits.then_some(Caption {
+        index,
+        anchor,
+        text,
+        type_size,
+        padding,
+        width,
+        height,
+    })
 }
 
-/// `label` and the score to two decimals. What does not fit is shortened: first the label, to an ellipsis after at least
-/// [`SHORTEST_LABEL`] letters; then the score goes, and where not even the label fits the score stands alone.
+/// `label` and the score to two decimals. What does not fit is shortened: first the label, to an
+/// ellipsis after at least [`SHORTEST_LABEL`] letters; then the score goes, and where not even the
+/// label fits the score stands alone.
 fn fit(label: &str, score: f32, fits: impl Fn(&str) -> bool) -> String {
     // A line break or a tab would be drawn as a missing glyph.
     let label = label.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -155,7 +213,12 @@ fn fit(label: &str, score: f32, fits: impl Fn(&str) -> bool) -> String {
     if short && fits(&whole) {
         return whole;
     }
-    let cut = |kept: usize| format!("{}… {score}", letters[..kept].iter().collect::<String>().trim_end());
+    let cut = |kept: usize| {
+        format!(
+            "{}… {score}",
+            letters[..kept].iter().collect::<String>().trim_end()
+        )
+    };
     let lengths: Vec<usize> = (SHORTEST_LABEL..letters.len().min(LONGEST_LABEL)).collect();
     match lengths.partition_point(|&kept| fits(&cut(kept))) {
         0 if short && fits(&label) => label,
@@ -173,29 +236,60 @@ fn place(
 ) -> Option<PixelRect> {
     // How much of the objects the plate hides, small ones counting as much as large ones.
     let hidden = |plate: PixelRect| -> f32 {
-        boxes.iter().flatten().map(|rect| plate.intersect(*rect).area() as f32 / rect.area() as f32).sum()
+        boxes
+            .iter()
+            .flatten()
+            .map(|rect| plate.intersect(*rect).area() as f32 / rect.area() as f32)
+            .sum()
     };
-    let ranked = candidates(caption, image).into_iter().enumerate().filter(|&(_, plate)| free(plate));
+    let ranked = candidates(caption, image)
+        .into_iter()
+        .enumerate()
+        .filter(|&(_, plate)| free(plate));
     let costs = ranked.map(|(rank, plate)| (hidden(plate) + RANK_COST * rank as f32, plate));
     // The first of equal ones.
-    costs.min_by(|(a, _), (b, _)| a.total_cmp(b)).map(|(_, plate)| plate)
+    costs
+        .min_by(|(a, _), (b, _)| a.total_cmp(b))
+        .map(|(_, plate)| plate)
 }
 
-/// Places for a caption's plate inside the image, the preferred ones first: above the box, inside at its top, below,
-/// inside at its bottom, each from left to right, then beside the box from top to bottom.
+/// Places for a caption's plate inside the image, the preferred ones first: above the box, inside
+/// at its top, below, inside at its bottom, each from left to right, then beside the box from top
+/// to bottom.
 fn candidates(caption: &Caption, image: Size) -> Vec<PixelRect> {
-    let Caption { anchor, width, height, .. } = *caption;
+    let Caption {
+        anchor,
+        width,
+        height,
+        ..
+    } = *caption;
     let last = Size::new(image.height - height as usize, image.width - width as usize);
     let inside = |left: i64, top: i64| {
-        PixelRect::at(left.clamp(0, last.width as i64), top.clamp(0, last.height as i64), width, height)
+        PixelRect::at(
+            left.clamp(0, last.width as i64),
+            top.clamp(0, last.height as i64),
+            width,
+            height,
+        )
     };
-    let along = |first: i64, last: i64| (0..=STOPS).map(move |stop| first + (last - first) * stop / STOPS);
-    let rows = [anchor.top - height, anchor.top, anchor.bottom, anchor.bottom - height];
+    let along =
+        |first: i64, last: i64| (0..=STOPS).map(move |stop| first + (last - first) * stop / STOPS);
+    let rows = [
+        anchor.top - height,
+        anchor.top,
+        anchor.bottom,
+        anchor.bottom - height,
+    ];
     let beside = [anchor.right, anchor.left - width];
-    let rows = rows.into_iter().flat_map(|top| along(anchor.left, anchor.right - width).map(move |left| (left, top)));
-    let columns =
-        beside.into_iter().flat_map(|left| along(anchor.top, anchor.bottom - height).map(move |top| (left, top)));
-    rows.chain(columns).map(|(left, top)| inside(left, top)).collect()
+    let rows = rows
+        .into_iter()
+        .flat_map(|top| along(anchor.left, anchor.right - width).map(move |left| (left, top)));
+    let columns = beside
+        .into_iter()
+        .flat_map(|left| along(anchor.top, anchor.bottom - height).map(move |top| (left, top)));
+    rows.chain(columns)
+        .map(|(left, top)| inside(left, top))
+        .collect()
 }
 
 #[cfg(test)]
@@ -207,34 +301,61 @@ mod tests {
 
     /// A caption of 50×12 pixels for this box.
     fn caption(index: usize, anchor: PixelRect) -> Caption {
-        Caption { index, anchor, text: String::new(), type_size: 11.0, padding: 2, width: 50, height: 12 }
+        Caption {
+            index,
+            anchor,
+            text: String::new(),
+            type_size: 11.0,
+            padding: 2,
+            width: 50,
+            height: 12,
+        }
     }
 
     /// The plates of boxes on [`IMAGE`], with a gap of one pixel.
     fn plates(boxes: &[PixelRect]) -> Vec<PixelRect> {
-        let captions = boxes.iter().enumerate().map(|(index, &rect)| caption(index, rect)).collect();
+        let captions = boxes
+            .iter()
+            .enumerate()
+            .map(|(index, &rect)| caption(index, rect))
+            .collect();
         let boxes: Vec<_> = boxes.iter().copied().map(Some).collect();
-        arrange(captions, &boxes, IMAGE, 1).into_iter().map(|(_, plate)| plate).collect()
+        arrange(captions, &boxes, IMAGE, 1)
+            .into_iter()
+            .map(|(_, plate)| plate)
+            .collect()
     }
 
     #[test]
     fn a_plate_sits_on_its_box_flush_left() {
-        assert_eq!(plates(&[PixelRect::at(30, 40, 80, 50)]), [PixelRect::at(30, 28, 50, 12)]);
+        assert_eq!(
+            plates(&[PixelRect::at(30, 40, 80, 50)]),
+            [PixelRect::at(30, 28, 50, 12)]
+        );
     }
 
     #[test]
     fn a_plate_without_room_above_goes_inside_at_the_top_of_a_tall_box() {
-        assert_eq!(plates(&[PixelRect::at(30, 5, 80, 95)]), [PixelRect::at(30, 0, 50, 12)]);
+        assert_eq!(
+            plates(&[PixelRect::at(30, 5, 80, 95)]),
+            [PixelRect::at(30, 0, 50, 12)]
+        );
     }
 
     #[test]
     fn a_plate_without_room_above_goes_below_a_small_box_rather_than_cover_it() {
-        assert_eq!(plates(&[PixelRect::at(30, 2, 60, 14)]), [PixelRect::at(30, 16, 50, 12)]);
+        assert_eq!(
+            plates(&[PixelRect::at(30, 2, 60, 14)]),
+            [PixelRect::at(30, 16, 50, 12)]
+        );
     }
 
     #[test]
     fn a_plate_at_the_right_border_ends_at_the_border() {
-        assert_eq!(plates(&[PixelRect::at(140, 40, 20, 50)]), [PixelRect::at(110, 28, 50, 12)]);
+        assert_eq!(
+            plates(&[PixelRect::at(140, 40, 20, 50)]),
+            [PixelRect::at(110, 28, 50, 12)]
+        );
     }
 
     #[test]
@@ -257,13 +378,19 @@ mod tests {
     #[test]
     fn captions_stop_where_they_would_cover_a_quarter_of_the_image() {
         // 16,000 / 4 / 600 = 6.67
-        let boxes: Vec<_> = (0..20).map(|i| PixelRect::at(8 * i, 5 * i, 12, 5)).collect();
+        let boxes: Vec<_> = (0..20)
+            .map(|i| PixelRect::at(8 * i, 5 * i, 12, 5))
+            .collect();
         assert_eq!(plates(&boxes).len(), 6);
     }
 
     #[test]
     fn a_label_is_cut_to_fit_and_the_score_stays() {
-        let fit_to = |most: usize| fit("traffic  light\n", 0.984, |text| text.chars().count() <= most);
+        let fit_to = |most: usize| {
+            fit("traffic  light\n", 0.984, |text| {
+                text.chars().count() <= most
+            })
+        };
         assert_eq!(fit_to(18), "traffic light 0.98");
         assert_eq!(fit_to(17), "traffic lig… 0.98");
         assert_eq!(fit_to(14), "traffic… 0.98");
@@ -274,13 +401,19 @@ mod tests {
 
     #[test]
     fn a_label_that_would_be_cut_to_a_stump_stands_without_the_score() {
-        assert_eq!(fit("sheep", 0.984, |text| text.chars().count() <= 8), "sheep");
+        assert_eq!(
+            fit("sheep", 0.984, |text| text.chars().count() <= 8),
+            "sheep"
+        );
     }
 
     #[test]
     fn a_label_longer_than_any_is_cut_however_much_fits() {
         let text = fit(&"é".repeat(100_000), 1.0, |_| true);
-        assert_eq!(text.chars().count(), LONGEST_LABEL - 1 + "… 1.00".chars().count());
+        assert_eq!(
+            text.chars().count(),
+            LONGEST_LABEL - 1 + "… 1.00".chars().count()
+        );
     }
 
     #[test]

@@ -5,23 +5,36 @@ use image::{Rgb, RgbImage};
 use super::canvas::blend;
 use crate::detection::Mask;
 
-/// How far the photo comes back under a mask before it is tinted, of 255. Full would hide a larger object that the mask
-/// lies on, nothing would mix the colours of all masks there. Empirical: at 150 the pixels take the mask's own colour,
-/// and the outlines below remain visible as traces.
+/// How far the photo comes back under a mask before it is tinted, of 255. Full would hide a larger
+/// object that the mask lies on, nothing would mix the colours of all masks there. Empirical: at
+/// 150 the pixels take the mask's own colour, and the outlines below remain visible as traces.
 const RESTORED: u8 = 150;
 
 /// Tints the pixels of `mask`, over the photo and what was drawn on it before.
 ///
-/// `canvas` and `image` have the same size; `image` is the photo with nothing drawn on it. Mask pixels outside are
-/// ignored. Any number of masks on top of each other leaves the photo visible.
-pub(super) fn tint(canvas: &mut RgbImage, image: &RgbImage, mask: &Mask, color: Rgb<u8>, opacity: u8) {
+/// `canvas` and `image` have the same size; `image` is the photo with nothing drawn on it. Mask
+/// pixels outside are ignored. Any number of masks on top of each other leaves the photo visible.
+pub(super) fn tint(
+    canvas: &mut RgbImage,
+    image: &RgbImage,
+    mask: &Mask,
+    color: Rgb<u8>,
+    opacity: u8,
+) {
     let (width, height) = (canvas.width() as usize, canvas.height() as usize);
     let left = mask.left().min(width);
     for y in mask.top()..(mask.top() + mask.region().height).min(height) {
         let columns = 3 * (y * width + left)..3 * (y + 1) * width;
         let photo = image.as_raw()[columns.clone()].as_chunks().0;
-        let drawn = canvas.as_flat_samples_mut().samples[columns].as_chunks_mut().0;
-        for ((drawn, photo), _) in drawn.iter_mut().zip(photo).zip(mask.row(y)).filter(|&(_, bit)| bit) {
+        let drawn = canvas.as_flat_samples_mut().samples[columns]
+            .as_chunks_mut()
+            .0;
+        for ((drawn, photo), _) in drawn
+            .iter_mut()
+            .zip(photo)
+            .zip(mask.row(y))
+            .filter(|&(_, bit)| bit)
+        {
             let mut pixel = Rgb(*drawn);
             blend(&mut pixel, Rgb(*photo), RESTORED);
             blend(&mut pixel, color, opacity);
@@ -41,7 +54,16 @@ mod tests {
 
     /// A 4×2 photo and a mask of its pixels (1, 1) and (3, 1).
     fn scene() -> (RgbImage, Mask) {
-        (RgbImage::from_pixel(4, 2, GREY), Mask::new(Size::new(2, 4), 1, 1, Size::new(1, 3), vec![true, false, true]))
+        (
+            RgbImage::from_pixel(4, 2, GREY),
+            Mask::new(
+                Size::new(2, 4),
+                1,
+                1,
+                Size::new(1, 3),
+                vec![true, false, true],
+            ),
+        )
     }
 
     #[test]
@@ -51,7 +73,11 @@ mod tests {
         tint(&mut canvas, &image, &mask, Rgb([200, 0, 50]), OPACITY);
         for (x, y, pixel) in canvas.enumerate_pixels() {
             // 100 · 0.6 + (200, 0, 50) · 0.4
-            let expected = if mask.contains(x as usize, y as usize) { Rgb([140, 60, 80]) } else { GREY };
+            let expected = if mask.contains(x as usize, y as usize) {
+                Rgb([140, 60, 80])
+            } else {
+                GREY
+            };
             assert_eq!(*pixel, expected, "({x}, {y})");
         }
     }

@@ -1,7 +1,8 @@
-//! Drawing detections on the image that they were found in. Plain pixels: nothing here knows a tensor or a file.
+//! Drawing detections on the image that they were found in. Plain pixels: nothing here knows a
+//! tensor or a file.
 //!
-//! The same input gives the same bytes on every machine: colours are blended in integers, and the few floating-point
-//! steps (outlines, glyphs) use only operations that IEEE 754 defines exactly.
+//! The same input gives the same bytes on every machine: colours are blended in integers, and the
+//! few floating-point steps (outlines, glyphs) use only operations that IEEE 754 defines exactly.
 
 mod canvas;
 mod caption;
@@ -30,8 +31,8 @@ use canvas::PixelRect;
 pub struct Style {
     /// Whether to draw masks: their tint and their outlines. Default: true.
     pub masks: bool,
-    /// How much of a mask's tint covers the photo: 0 leaves only the outline, 1 hides the object. Values outside
-    /// are brought to the nearer end, NaN to 0. Default: 0.4.
+    /// How much of a mask's tint covers the photo: 0 leaves only the outline, 1 hides the object.
+    /// Values outside are brought to the nearer end, NaN to 0. Default: 0.4.
     pub mask_opacity: f32,
     /// Whether to draw boxes. Default: true.
     pub boxes: bool,
@@ -41,32 +42,49 @@ pub struct Style {
 
 impl Default for Style {
     fn default() -> Self {
-        Self { masks: true, mask_opacity: 0.4, boxes: true, captions: true }
+        Self {
+            masks: true,
+            mask_opacity: 0.4,
+            boxes: true,
+            captions: true,
+        }
     }
 }
 
-/// The image with the detections drawn on it: masks as a translucent tint with an outline, boxes, and captions.
+/// The image with the detections drawn on it: masks as a translucent tint with an outline, boxes,
+/// and captions.
 ///
-/// The result has the size of `image`, and its pixels wherever nothing is drawn. The n-th detection always has the
-/// n-th colour. Objects are drawn from the largest to the smallest, so that small ones lie over large ones, and captions
-/// over everything. Lines and type grow with the image; type shrinks when there are many captions.
+/// The result has the size of `image`, and its pixels wherever nothing is drawn. The n-th detection
+/// always has the n-th colour. Objects are drawn from the largest to the smallest, so that small
+/// ones lie over large ones, and captions over everything. Lines and type grow with the image; type
+/// shrinks when there are many captions.
 ///
-/// Captions never leave the image and never cover each other, and together cover a quarter of the image at most: one
-/// that finds no room is left out, those of later detections first. In a narrow image labels are shortened.
+/// Captions never leave the image and never cover each other, and together cover a quarter of the
+/// image at most: one that finds no room is left out, those of later detections first. In a narrow
+/// image labels are shortened.
 ///
-/// Any detection is safe to draw: what lies outside the image is cut off, and a box that is empty or NaN gets neither
-/// frame nor caption.
+/// Any detection is safe to draw: what lies outside the image is cut off, and a box that is empty
+/// or NaN gets neither frame nor caption.
 pub fn render(image: &RgbImage, detections: &[Detection], style: &Style) -> RgbImage {
     let mut canvas = image.clone();
     let size = Size::new(image.height() as usize, image.width() as usize);
-    let boxes: Vec<_> = detections.iter().map(|detection| PixelRect::visible(detection.bbox, size)).collect();
+    let boxes: Vec<_> = detections
+        .iter()
+        .map(|detection| PixelRect::visible(detection.bbox, size))
+        .collect();
     let order = largest_first(detections, &boxes);
     let weights = LineWeights::of(size);
     for index in order {
         let (color, mask) = (palette::color(index), &detections[index].mask);
         if style.masks {
             // The cast takes NaN to 0 and clamps the rest.
-            mask::tint(&mut canvas, image, mask, color, (style.mask_opacity * 255.0).round() as u8);
+            mask::tint(
+                &mut canvas,
+                image,
+                mask,
+                color,
+                (style.mask_opacity * 255.0).round() as u8,
+            );
             outline::draw(&mut canvas, mask, color, weights);
         }
         if let Some(rect) = boxes[index].filter(|_| style.boxes) {
@@ -79,8 +97,9 @@ pub fn render(image: &RgbImage, detections: &[Detection], style: &Style) -> RgbI
     canvas
 }
 
-/// Indices of the detections from the largest object to the smallest, so that small ones are drawn over large ones;
-/// of equal ones the more confident, which comes first in `detections`, ends on top.
+/// Indices of the detections from the largest object to the smallest, so that small ones are drawn
+/// over large ones; of equal ones the more confident, which comes first in `detections`, ends on
+/// top.
 ///
 /// An object's size is its mask's area, or its box's where the mask is empty.
 fn largest_first(detections: &[Detection], boxes: &[Option<PixelRect>]) -> Vec<usize> {
@@ -100,7 +119,8 @@ struct LineWeights {
     line: i64,
     /// Width of the frames of boxes; thinner, for the outline says more.
     frame: i64,
-    /// Width of the dark casing on each side of a line, which sets it off from a background of its own colour.
+    /// Width of the dark casing on each side of a line, which sets it off from a background of its
+    /// own colour.
     casing: i64,
     /// Height of a line of caption type, from ascent to descent.
     type_size: f32,
@@ -112,25 +132,47 @@ impl LineWeights {
     /// The casing's opacity, of 255. Empirical: seen on white, not in the way on dark.
     const CASING_ALPHA: u8 = 110;
 
-    /// LineWeights for an image of this size: they grow with the side of the square of equal area, more slowly than it, for
-    /// a small picture is looked at from nearer.
+    /// LineWeights for an image of this size: they grow with the side of the square of equal area,
+    /// more slowly than it, for a small picture is looked at from nearer.
     ///
-    /// Empirical, by looking at pictures from 64×64 (line 1, type 10) over 640×480 (2, 17) and 1920×1080 (3, 30) to
-    /// 4000×3000 (7, 58).
+    /// Empirical, by looking at pictures from 64×64 (line 1, type 10) over 640×480 (2, 17) and
+    /// 1920×1080 (3, 30) to 4000×3000 (7, 58).
     fn of(image: Size) -> Self {
         let side = (image.area() as f32).sqrt();
         let line = (1.0 + side / 600.0).round() as i64;
-        Self { line, frame: (2 * line / 3).max(1), casing: (line + 3) / 4, type_size: (9.0 + side / 70.0).round() }
+        Self {
+            line,
+            frame: (2 * line / 3).max(1),
+            casing: (line + 3) / 4,
+            type_size: (9.0 + side / 70.0).round(),
+        }
     }
 }
 
 /// Draws a box: a frame inside the box's edge, with a dark casing on both sides.
-fn draw_box(canvas: &mut RgbImage, rect: PixelRect, color: Rgb<u8>, LineWeights { frame, casing, .. }: LineWeights) {
-    canvas::frame(canvas, rect.grow(casing), casing, LineWeights::CASING, LineWeights::CASING_ALPHA);
+fn draw_box(
+    canvas: &mut RgbImage,
+    rect: PixelRect,
+    color: Rgb<u8>,
+    LineWeights { frame, casing, .. }: LineWeights,
+) {
+    canvas::frame(
+        canvas,
+        rect.grow(casing),
+        casing,
+        LineWeights::CASING,
+        LineWeights::CASING_ALPHA,
+    );
     canvas::frame(canvas, rect, frame, color, u8::MAX);
     let inner = rect.grow(-frame);
     if inner.area() > 0 {
-        canvas::frame(canvas, inner, casing, LineWeights::CASING, LineWeights::CASING_ALPHA);
+        canvas::frame(
+            canvas,
+            inner,
+            casing,
+            LineWeights::CASING,
+            LineWeights::CASING_ALPHA,
+        );
     }
 }
 
@@ -146,25 +188,51 @@ mod tests {
         let bbox = BBox::new(x1, y1, x2, y2);
         let mask = PixelRect::visible(bbox, image).map_or(Mask::empty(image), |rect| {
             let region = Size::new(rect.height() as usize, rect.width() as usize);
-            Mask::new(image, rect.left as usize, rect.top as usize, region, vec![true; region.area()])
+            Mask::new(
+                image,
+                rect.left as usize,
+                rect.top as usize,
+                region,
+                vec![true; region.area()],
+            )
         });
-        Detection { category_id: 1, label: label.into(), score: 0.984, bbox, mask }
+        Detection {
+            category_id: 1,
+            label: label.into(),
+            score: 0.984,
+            bbox,
+            mask,
+        }
     }
 
     fn photo(size: Size) -> RgbImage {
-        RgbImage::from_fn(size.width as u32, size.height as u32, |x, y| Rgb([(3 * x) as u8, (5 * y) as u8, 90]))
+        RgbImage::from_fn(size.width as u32, size.height as u32, |x, y| {
+            Rgb([(3 * x) as u8, (5 * y) as u8, 90])
+        })
     }
 
     #[test]
     fn pixels_away_from_every_detection_are_those_of_the_input() {
         let size = Size::new(120, 200);
-        let (image, detections) = (photo(size), [detection(size, "dog", 40.0, 50.0, 110.0, 90.0)]);
+        let (image, detections) = (
+            photo(size),
+            [detection(size, "dog", 40.0, 50.0, 110.0, 90.0)],
+        );
         let drawn = render(&image, &detections, &Style::default());
         assert_eq!(drawn.dimensions(), image.dimensions());
         // The caption is above the box, and no wider; the casing is one pixel.
-        let touched = PixelRect { left: 39, top: 30, right: 111, bottom: 91 };
+        let touched = PixelRect {
+            left: 39,
+            top: 30,
+            right: 111,
+            bottom: 91,
+        };
         for (x, y, pixel) in image.enumerate_pixels() {
-            if touched.intersect(PixelRect::at(i64::from(x), i64::from(y), 1, 1)).area() == 0 {
+            if touched
+                .intersect(PixelRect::at(i64::from(x), i64::from(y), 1, 1))
+                .area()
+                == 0
+            {
                 assert_eq!(drawn[(x, y)], *pixel, "({x}, {y})");
             }
         }
@@ -176,8 +244,20 @@ mod tests {
         let size = Size::new(12, 20);
         let image = photo(size);
         assert_eq!(render(&image, &[], &Style::default()), image);
-        let nothing = Style { masks: false, boxes: false, captions: false, ..Style::default() };
-        assert_eq!(render(&image, &[detection(size, "dog", 2.0, 3.0, 15.0, 9.0)], &nothing), image);
+        let nothing = Style {
+            masks: false,
+            boxes: false,
+            captions: false,
+            ..Style::default()
+        };
+        assert_eq!(
+            render(
+                &image,
+                &[detection(size, "dog", 2.0, 3.0, 15.0, 9.0)],
+                &nothing
+            ),
+            image
+        );
     }
 
     #[test]
@@ -186,15 +266,40 @@ mod tests {
         let mut dog = detection(size, "dog", 40.0, 50.0, 110.0, 90.0);
         dog.mask = detection(size, "", 60.0, 60.0, 100.0, 80.0).mask;
         let (image, dog) = (photo(size), [dog]);
-        let changed = |style: &Style, x: u32, y: u32| render(&image, &dog, style)[(x, y)] != image[(x, y)];
+        let changed =
+            |style: &Style, x: u32, y: u32| render(&image, &dog, style)[(x, y)] != image[(x, y)];
         let (inside_mask, on_frame, on_plate) = ((80, 70), (75, 89), (42, 45));
         let all = Style::default();
         for (style, expected) in [
             (all.clone(), [true, true, true]),
-            (Style { masks: false, ..all.clone() }, [false, true, true]),
-            (Style { boxes: false, ..all.clone() }, [true, false, true]),
-            (Style { captions: false, ..all.clone() }, [true, true, false]),
-            (Style { mask_opacity: 0.0, ..all }, [false, true, true]),
+            (
+                Style {
+                    masks: false,
+                    ..all.clone()
+                },
+                [false, true, true],
+            ),
+            (
+                Style {
+                    boxes: false,
+                    ..all.clone()
+                },
+                [true, false, true],
+            ),
+            (
+                Style {
+                    captions: false,
+                    ..all.clone()
+                },
+                [true, true, false],
+            ),
+            (
+                Style {
+                    mask_opacity: 0.0,
+                    ..all
+                },
+                [false, true, true],
+            ),
         ] {
             let parts = [inside_mask, on_frame, on_plate].map(|(x, y)| changed(&style, x, y));
             assert_eq!(parts, expected, "{style:?}");
@@ -206,7 +311,14 @@ mod tests {
         let size = Size::new(60, 160);
         let boxes = [(5.0, 30.0), (60.0, 100.0), (120.0, 130.0)];
         let detections = boxes.map(|(x1, x2)| detection(size, "", x1, 20.0, x2, 50.0));
-        let drawn = render(&photo(size), &detections, &Style { mask_opacity: 1.0, ..Style::default() });
+        let drawn = render(
+            &photo(size),
+            &detections,
+            &Style {
+                mask_opacity: 1.0,
+                ..Style::default()
+            },
+        );
         for (index, (x1, x2)) in boxes.into_iter().enumerate() {
             assert_eq!(drawn[(((x1 + x2) / 2.0) as u32, 35)], palette::color(index));
         }
@@ -215,27 +327,81 @@ mod tests {
     #[test]
     fn a_small_object_is_drawn_over_a_large_one_in_either_order() {
         let size = Size::new(60, 90);
-        let (large, small) = (detection(size, "", 0.0, 0.0, 90.0, 60.0), detection(size, "", 30.0, 20.0, 60.0, 45.0));
-        let style = Style { mask_opacity: 1.0, captions: false, ..Style::default() };
+        let (large, small) = (
+            detection(size, "", 0.0, 0.0, 90.0, 60.0),
+            detection(size, "", 30.0, 20.0, 60.0, 45.0),
+        );
+        let style = Style {
+            mask_opacity: 1.0,
+            captions: false,
+            ..Style::default()
+        };
         let image = photo(size);
-        assert_eq!(render(&image, &[large.clone(), small.clone()], &style)[(45, 30)], palette::color(1));
-        assert_eq!(render(&image, &[small, large], &style)[(45, 30)], palette::color(0));
+        assert_eq!(
+            render(&image, &[large.clone(), small.clone()], &style)[(45, 30)],
+            palette::color(1)
+        );
+        assert_eq!(
+            render(&image, &[small, large], &style)[(45, 30)],
+            palette::color(0)
+        );
     }
 
     #[test]
     fn lines_and_type_grow_with_the_image() {
         let of = |height, width| LineWeights::of(Size::new(height, width));
-        assert_eq!(of(64, 64), LineWeights { line: 1, frame: 1, casing: 1, type_size: 10.0 });
-        assert_eq!(of(480, 640), LineWeights { line: 2, frame: 1, casing: 1, type_size: 17.0 });
-        assert_eq!(of(1080, 1920), LineWeights { line: 3, frame: 2, casing: 1, type_size: 30.0 });
-        assert_eq!(of(3000, 4000), LineWeights { line: 7, frame: 4, casing: 2, type_size: 58.0 });
+        assert_eq!(
+            of(64, 64),
+            LineWeights {
+                line: 1,
+                frame: 1,
+                casing: 1,
+                type_size: 10.0
+            }
+        );
+        assert_eq!(
+            of(480, 640),
+            LineWeights {
+                line: 2,
+                frame: 1,
+                casing: 1,
+                type_size: 17.0
+            }
+        );
+        assert_eq!(
+            of(1080, 1920),
+            LineWeights {
+                line: 3,
+                frame: 2,
+                casing: 1,
+                type_size: 30.0
+            }
+        );
+        assert_eq!(
+            of(3000, 4000),
+            LineWeights {
+                line: 7,
+                frame: 4,
+                casing: 2,
+                type_size: 58.0
+            }
+        );
     }
 
     #[test]
     fn an_opacity_out_of_range_is_brought_into_it() {
         let size = Size::new(30, 40);
         let (image, dog) = (photo(size), [detection(size, "dog", 4.0, 6.0, 35.0, 27.0)]);
-        let drawn = |mask_opacity| render(&image, &dog, &Style { mask_opacity, ..Style::default() });
+        let drawn = |mask_opacity| {
+            render(
+                &image,
+                &dog,
+                &Style {
+                    mask_opacity,
+                    ..Style::default()
+                },
+            )
+        };
         assert_eq!(drawn(7.0), drawn(1.0));
         assert_eq!(drawn(-7.0), drawn(0.0));
         assert_eq!(drawn(f32::NAN), drawn(0.0));
@@ -250,7 +416,18 @@ mod tests {
         let image = photo(size);
         let drawn = render(&image, std::slice::from_ref(&lost), &Style::default());
         assert_ne!(drawn[(10, 10)], image[(10, 10)], "its mask is drawn");
-        assert_eq!(drawn, render(&image, &[lost], &Style { boxes: false, captions: false, ..Style::default() }));
+        assert_eq!(
+            drawn,
+            render(
+                &image,
+                &[lost],
+                &Style {
+                    boxes: false,
+                    captions: false,
+                    ..Style::default()
+                }
+            )
+        );
     }
 
     prop_compose! {
@@ -326,6 +503,13 @@ mod tests {
     fn an_image_without_pixels_can_be_drawn_on() {
         let size = Size::new(10, 10);
         let image = RgbImage::new(0, 0);
-        assert_eq!(render(&image, &[detection(size, "dog", 1.0, 1.0, 8.0, 9.0)], &Style::default()), image);
+        assert_eq!(
+            render(
+                &image,
+                &[detection(size, "dog", 1.0, 1.0, 8.0, 9.0)],
+                &Style::default()
+            ),
+            image
+        );
     }
 }

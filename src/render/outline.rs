@@ -1,7 +1,7 @@
 //! Smooth, anti-aliased lines along the edges of masks.
 //!
-//! The edge of a mask is traced between its pixels, smoothed along its length (so that the staircase of the pixel grid
-//! becomes the curve that it stands for), and stroked by distance.
+//! The edge of a mask is traced between its pixels, smoothed along its length (so that the
+//! staircase of the pixel grid becomes the curve that it stands for), and stroked by distance.
 
 use image::{Rgb, RgbImage};
 
@@ -20,18 +20,22 @@ struct Point {
 /// Draws the outline of `mask`: a line of `color` and a dark casing on both sides of it.
 pub(super) fn draw(canvas: &mut RgbImage, mask: &Mask, color: Rgb<u8>, weights: LineWeights) {
     let width = weights.line as usize;
-    // Half a pixel in, a line of odd width covers whole pixels along straight edges; one of even width does so on the edge.
+    // Half a pixel in, a line of odd width covers whole pixels along straight edges; one of even
+    // width does so on the edge.
     let inset = if width % 2 == 1 { 0.5 } else { 0.0 };
-    let contours: Vec<_> =
-        trace(mask, inset).into_iter().map(|contour| simplify(smooth(contour, width), width)).collect();
+    let contours: Vec<_> = trace(mask, inset)
+        .into_iter()
+        .map(|contour| simplify(smooth(contour, width), width))
+        .collect();
     stroke(canvas, &contours, color, weights);
 }
 
-/// Directions of travel along pixel edges, clockwise from east, with the mask on the right hand (y points down).
+/// Directions of travel along pixel edges, clockwise from east, with the mask on the right hand (y
+/// points down).
 const STEPS: [(i64, i64); 4] = [(1, 0), (0, 1), (-1, 0), (0, -1)];
 
-/// One side of a mask pixel, by the grid corner where it starts and the direction in which it is travelled.
-/// Ordered by row, then column, of the start.
+/// One side of a mask pixel, by the grid corner where it starts and the direction in which it is
+/// travelled. Ordered by row, then column, of the start.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Side {
     y: u32,
@@ -39,10 +43,11 @@ struct Side {
     direction: u8,
 }
 
-/// The closed curves between the pixels of a mask and the rest: clockwise around the outside, anticlockwise around holes.
+/// The closed curves between the pixels of a mask and the rest: clockwise around the outside,
+/// anticlockwise around holes.
 ///
-/// Pixels that touch only by a corner are apart. The curves are given by the middles of the pixel sides, each moved
-/// `inset` pixels into the mask.
+/// Pixels that touch only by a corner are apart. The curves are given by the middles of the pixel
+/// sides, each moved `inset` pixels into the mask.
 fn trace(mask: &Mask, inset: f32) -> Vec<Vec<Point>> {
     let sides = sides(mask);
     let mut visited = vec![false; sides.len()];
@@ -61,7 +66,10 @@ fn trace(mask: &Mask, inset: f32) -> Vec<Vec<Point>> {
             let next = |direction| sides.binary_search(&Side { y, x, direction });
             // Right turns first: they stay with the same pixel where two touch by a corner.
             let turns = [(direction + 1) % 4, direction, (direction + 3) % 4];
-            current = turns.into_iter().find_map(|turn| next(turn).ok()).expect("sides of pixels form closed curves");
+            current = turns
+                .into_iter()
+                .find_map(|turn| next(turn).ok())
+                .expect("sides of pixels form closed curves");
         }
         if !contour.is_empty() {
             contours.push(contour);
@@ -73,13 +81,23 @@ fn trace(mask: &Mask, inset: f32) -> Vec<Vec<Point>> {
 /// All sides between a mask pixel and a pixel that is off, in order.
 fn sides(mask: &Mask) -> Vec<Side> {
     let (left, top, Size { height, width }) = (mask.left(), mask.top(), mask.region());
-    let row = |y: usize| if y < height { mask.row(top + y).collect() } else { vec![false; width] };
+    let row = |y: usize| {
+        if y < height {
+            mask.row(top + y).collect()
+        } else {
+            vec![false; width]
+        }
+    };
     let (mut above, mut bits) = (vec![false; width], row(0));
     let mut sides = Vec::new();
     for y in 0..height {
         let below = row(y + 1);
         let mut push = |x: usize, y: usize, direction| {
-            sides.push(Side { y: (top + y) as u32, x: (left + x) as u32, direction });
+            sides.push(Side {
+                y: (top + y) as u32,
+                x: (left + x) as u32,
+                direction,
+            });
         };
         for x in 0..width {
             if !bits[x] {
@@ -104,36 +122,45 @@ fn sides(mask: &Mask) -> Vec<Side> {
     sides
 }
 
-/// Averages every point of a closed curve with its neighbours, repeatedly: a Gaussian along the curve.
+/// Averages every point of a closed curve with its neighbours, repeatedly: a Gaussian along the
+/// curve.
 ///
-/// Wider lines are smoothed more, short curves less and the shortest not at all: a Gaussian of standard deviation s
-/// draws a circle of radius r in by s² / 2r.
+/// Wider lines are smoothed more, short curves less and the shortest not at all: a Gaussian of
+/// standard deviation s draws a circle of radius r in by s² / 2r.
 fn smooth(mut contour: Vec<Point>, line: usize) -> Vec<Point> {
-    // n passes have a standard deviation of √(n / 2) points. Empirical: 8 a pixel of line width hide the staircase, 24
-    // that of any width; at a sixteenth of the curve's length the shape begins to suffer.
+    // n passes have a standard deviation of √(n / 2) points. Empirical: 8 a pixel of line width
+    // hide the staircase, 24 that of any width; at a sixteenth of the curve's length the shape
+    // begins to suffer.
     let passes = (8 * line).min(24).min((contour.len() / 16).pow(2));
     for _ in 0..passes {
         let (first, mut before) = (contour[0], contour[contour.len() - 1]);
         for i in 0..contour.len() {
             let (here, after) = (contour[i], *contour.get(i + 1).unwrap_or(&first));
-            contour[i] =
-                Point { x: 0.25 * (before.x + after.x) + 0.5 * here.x, y: 0.25 * (before.y + after.y) + 0.5 * here.y };
+            contour[i] = Point {
+                x: 0.25 * (before.x + after.x) + 0.5 * here.x,
+                y: 0.25 * (before.y + after.y) + 0.5 * here.y,
+            };
             before = here;
         }
     }
     contour
 }
 
-/// Keeps one point in every half of the line's width: fewer segments to stroke, no corner that shows.
+/// Keeps one point in every half of the line's width: fewer segments to stroke, no corner that
+/// shows.
 fn simplify(contour: Vec<Point>, line: usize) -> Vec<Point> {
     let step = (line / 2).max(1);
-    if contour.len() < 16 * step { contour } else { contour.into_iter().step_by(step).collect() }
+    if contour.len() < 16 * step {
+        contour
+    } else {
+        contour.into_iter().step_by(step).collect()
+    }
 }
 
 /// Strokes closed curves.
 ///
-/// Works through the curves' rows in bands, each with a buffer of squared distances, so that crossing strokes blend
-/// once and a mask as large as the image needs no buffer of that size.
+/// Works through the curves' rows in bands, each with a buffer of squared distances, so that
+/// crossing strokes blend once and a mask as large as the image needs no buffer of that size.
 fn stroke(canvas: &mut RgbImage, contours: &[Vec<Point>], color: Rgb<u8>, weights: LineWeights) {
     const BAND: i64 = 64; // rows; empirical: the buffer of a wide image stays in the second-level cache
     let half_width = 0.5 * weights.line as f32;
@@ -147,10 +174,16 @@ fn stroke(canvas: &mut RgbImage, contours: &[Vec<Point>], color: Rgb<u8>, weight
     };
     let segments = || {
         contours.iter().flat_map(|contour| {
-            contour.iter().zip(contour.iter().cycle().skip(1)).map(|(&a, &b)| (a, b, pixels(a, b).intersect(image)))
+            contour
+                .iter()
+                .zip(contour.iter().cycle().skip(1))
+                .map(|(&a, &b)| (a, b, pixels(a, b).intersect(image)))
         })
     };
-    let Some(area) = segments().map(|(.., pixels)| pixels).filter(|pixels| pixels.area() > 0).reduce(PixelRect::hull)
+    let Some(area) = segments()
+        .map(|(.., pixels)| pixels)
+        .filter(|pixels| pixels.area() > 0)
+        .reduce(PixelRect::hull)
     else {
         return;
     };
@@ -162,24 +195,44 @@ fn stroke(canvas: &mut RgbImage, contours: &[Vec<Point>], color: Rgb<u8>, weight
     }
     let mut squared_distances = vec![f32::INFINITY; (area.width() * BAND) as usize];
     for (top, segments) in (area.top..).step_by(BAND as usize).zip(bands) {
-        let band = PixelRect { top, bottom: (top + BAND).min(area.bottom), ..area };
+        let band = PixelRect {
+            top,
+            bottom: (top + BAND).min(area.bottom),
+            ..area
+        };
         for (a, b, pixels) in segments {
             let pixels = pixels.intersect(band);
             for y in pixels.top..pixels.bottom {
-                let row = &mut squared_distances[((y - top) * area.width()) as usize..][..area.width() as usize];
+                let row = &mut squared_distances[((y - top) * area.width()) as usize..]
+                    [..area.width() as usize];
                 for x in pixels.left..pixels.right {
-                    let squared = squared_distance(Point { x: x as f32 + 0.5, y: y as f32 + 0.5 }, a, b);
+                    let squared = squared_distance(
+                        Point {
+                            x: x as f32 + 0.5,
+                            y: y as f32 + 0.5,
+                        },
+                        a,
+                        b,
+                    );
                     let nearest = &mut row[(x - area.left) as usize];
                     *nearest = nearest.min(squared);
                 }
             }
         }
-        for (row, y) in squared_distances.chunks_exact_mut(area.width() as usize).zip(band.top..band.bottom) {
-            for (squared, x) in row.iter_mut().zip(area.left..).filter(|(squared, _)| squared.is_finite()) {
+        for (row, y) in squared_distances
+            .chunks_exact_mut(area.width() as usize)
+            .zip(band.top..band.bottom)
+        {
+            for (squared, x) in row
+                .iter_mut()
+                .zip(area.left..)
+                .filter(|(squared, _)| squared.is_finite())
+            {
                 let distance = std::mem::replace(squared, f32::INFINITY).sqrt();
                 let coverage = |half_width: f32| (half_width + 0.5 - distance).clamp(0.0, 1.0);
                 let pixel = canvas.get_pixel_mut(x as u32, y as u32);
-                let casing = coverage(half_width + weights.casing as f32) * f32::from(LineWeights::CASING_ALPHA);
+                let casing = coverage(half_width + weights.casing as f32)
+                    * f32::from(LineWeights::CASING_ALPHA);
                 blend(pixel, LineWeights::CASING, casing.round() as u8);
                 blend(pixel, color, (coverage(half_width) * 255.0).round() as u8);
             }
@@ -191,7 +244,11 @@ fn stroke(canvas: &mut RgbImage, contours: &[Vec<Point>], color: Rgb<u8>, weight
 fn squared_distance(p: Point, a: Point, b: Point) -> f32 {
     let (dx, dy) = (b.x - a.x, b.y - a.y);
     let length = dx * dx + dy * dy;
-    let along = if length > 0.0 { (((p.x - a.x) * dx + (p.y - a.y) * dy) / length).clamp(0.0, 1.0) } else { 0.0 };
+    let along = if length > 0.0 {
+        (((p.x - a.x) * dx + (p.y - a.y) * dy) / length).clamp(0.0, 1.0)
+    } else {
+        0.0
+    };
     (p.x - a.x - along * dx).powi(2) + (p.y - a.y - along * dy).powi(2)
 }
 
@@ -199,26 +256,38 @@ fn squared_distance(p: Point, a: Point, b: Point) -> f32 {
 mod tests {
     use super::*;
 
-    const WEIGHTS: LineWeights = LineWeights { line: 1, frame: 1, casing: 1, type_size: 10.0 };
+    const WEIGHTS: LineWeights = LineWeights {
+        line: 1,
+        frame: 1,
+        casing: 1,
+        type_size: 10.0,
+    };
     const ORANGE: Rgb<u8> = Rgb([255, 145, 0]);
 
-    /// A mask from rows of `#` and `.`, with its first pixel at (`left`, `top`) of an image of `size`.
+    /// A mask from rows of `#` and `.`, with its first pixel at (`left`, `top`) of an image of
+    /// `size`.
     fn mask(size: Size, left: usize, top: usize, rows: &[&str]) -> Mask {
-        let bits = rows.iter().flat_map(|row| row.bytes().map(|byte| byte == b'#')).collect();
+        let bits = rows
+            .iter()
+            .flat_map(|row| row.bytes().map(|byte| byte == b'#'))
+            .collect();
         Mask::new(size, left, top, Size::new(rows.len(), rows[0].len()), bits)
     }
 
     fn drawn(size: Size, mask: &Mask, weights: LineWeights) -> RgbImage {
-        let mut canvas = RgbImage::from_pixel(size.width as u32, size.height as u32, Rgb([200, 200, 200]));
+        let mut canvas =
+            RgbImage::from_pixel(size.width as u32, size.height as u32, Rgb([200, 200, 200]));
         draw(&mut canvas, mask, ORANGE, weights);
         canvas
     }
 
     #[test]
-    fn the_outline_of_three_by_three_pixels_is_its_eight_border_pixels_with_a_casing_on_both_sides() {
+    fn the_outline_of_three_by_three_pixels_is_its_eight_border_pixels_with_a_casing_on_both_sides()
+    {
         let size = Size::new(7, 9);
         let canvas = drawn(size, &mask(size, 3, 2, &["###"; 3]), WEIGHTS);
-        // Casing: 200 · (1 − 110/255) = 114 beside the line; at its corners, √2 away, 0.586 of that: 150.
+        // Casing: 200 · (1 − 110/255) = 114 beside the line; at its corners, √2 away, 0.586 of
+        // that: 150.
         let (line, cased, corner, free) = (ORANGE, Rgb([114; 3]), Rgb([150; 3]), Rgb([200; 3]));
         for (x, y, pixel) in canvas.enumerate_pixels() {
             let (dx, dy) = (x.abs_diff(4), y.abs_diff(3));
@@ -255,7 +324,10 @@ mod tests {
 
     #[test]
     fn holes_have_a_contour_of_their_own() {
-        let contours = trace(&mask(Size::new(9, 9), 2, 1, &["#####", "#...#", "#####"]), 0.5);
+        let contours = trace(
+            &mask(Size::new(9, 9), 2, 1, &["#####", "#...#", "#####"]),
+            0.5,
+        );
         assert_eq!(contours.iter().map(Vec::len).collect::<Vec<_>>(), [16, 8]);
     }
 
@@ -272,7 +344,11 @@ mod tests {
         let size = Size::new(5, 7);
         assert!(trace(&Mask::empty(size), 0.5).is_empty());
         assert!(trace(&mask(size, 1, 1, &["..", ".."]), 0.5).is_empty());
-        assert!(drawn(size, &Mask::empty(size), WEIGHTS).pixels().all(|&pixel| pixel == Rgb([200; 3])));
+        assert!(
+            drawn(size, &Mask::empty(size), WEIGHTS)
+                .pixels()
+                .all(|&pixel| pixel == Rgb([200; 3]))
+        );
     }
 
     #[test]
@@ -286,14 +362,24 @@ mod tests {
         let traced = trace(&Mask::new(size, 0, 0, size, bits), 0.5).remove(0);
         // Distances from the middle: their mean and their standard deviation.
         let roundness = |contour: &[Point]| {
-            let radii: Vec<_> = contour.iter().map(|point| from_center(point.x, point.y)).collect();
-            let mean = |values: &mut dyn Iterator<Item = f32>| values.sum::<f32>() / radii.len() as f32;
+            let radii: Vec<_> = contour
+                .iter()
+                .map(|point| from_center(point.x, point.y))
+                .collect();
+            let mean =
+                |values: &mut dyn Iterator<Item = f32>| values.sum::<f32>() / radii.len() as f32;
             let radius = mean(&mut radii.iter().copied());
-            (radius, mean(&mut radii.iter().map(|r| (r - radius).powi(2))).sqrt())
+            (
+                radius,
+                mean(&mut radii.iter().map(|r| (r - radius).powi(2))).sqrt(),
+            )
         };
         let (_, before) = roundness(&traced);
         let (mean, after) = roundness(&smooth(traced, 2));
-        assert!(after < before / 2.0 && after < 0.15, "{before} before, {after} after");
+        assert!(
+            after < before / 2.0 && after < 0.15,
+            "{before} before, {after} after"
+        );
         // Half a pixel inside the edge.
         assert!((mean - (radius - 0.5)).abs() < 0.3, "{mean}");
     }

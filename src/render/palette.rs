@@ -2,10 +2,11 @@
 
 use image::Rgb;
 
-/// Chosen by greedy farthest-point search in OKLab, started from six hand-picked colours: each next one is the
-/// candidate whose smallest distance to all before it, as seen with normal, protanopic, deuteranopic and tritanopic
-/// vision (Machado et al. 2009), is largest. So every prefix is spread out, and the first eight most of all. Chroma is
-/// kept above 0.12 and lightness between 0.5 and 0.93, which tells them from the greys of a photo and from black.
+/// Chosen by greedy farthest-point search in OKLab, started from six hand-picked colours: each next
+/// one is the candidate whose smallest distance to all before it, as seen with normal, protanopic,
+/// deuteranopic and tritanopic vision (Machado et al. 2009), is largest. So every prefix is spread
+/// out, and the first eight most of all. Chroma is kept above 0.12 and lightness between 0.5 and
+/// 0.93, which tells them from the greys of a photo and from black.
 const PALETTE: [[u8; 3]; 24] = [
     [0x1e, 0x90, 0xff], // azure
     [0xff, 0x91, 0x00], // orange
@@ -33,19 +34,25 @@ const PALETTE: [[u8; 3]; 24] = [
     [0xd2, 0x0f, 0x4b], // crimson
 ];
 
-/// The colour of the detection at `index`: from the palette first, from [`continuation`] when that is used up.
+/// The colour of the detection at `index`: from the palette first, from [`continuation`] when that
+/// is used up.
 pub(super) fn color(index: usize) -> Rgb<u8> {
-    Rgb(PALETTE.get(index).copied().unwrap_or_else(|| continuation(index)))
+    Rgb(PALETTE
+        .get(index)
+        .copied()
+        .unwrap_or_else(|| continuation(index)))
 }
 
-/// A colour for any index: the hue advances by the golden ratio of the circle, which keeps neighbours far apart and
-/// comes near an earlier hue only after many steps, and the tone changes with every step.
+/// A colour for any index: the hue advances by the golden ratio of the circle, which keeps
+/// neighbours far apart and comes near an earlier hue only after many steps, and the tone changes
+/// with every step.
 ///
 /// Integers throughout: a rounding that differs between two machines would change the picture.
 fn continuation(index: usize) -> [u8; 3] {
     // 2³² divided by the golden ratio (Knuth, The Art of Computer Programming, 6.4).
     const GOLDEN: u32 = 0x9e37_79b9;
-    // The darkest and the brightest channel of each tone: vivid, pale, deep. Empirical: all read on black and on white.
+    // The darkest and the brightest channel of each tone: vivid, pale, deep. Empirical: all read on
+    // black and on white.
     const TONES: [(u32, u32); 3] = [(40, 255), (150, 255), (30, 190)];
     let hue = u64::from((index as u32).wrapping_mul(GOLDEN)) * 6; // sextant in the high half, position in the low
     let (low, high) = TONES[index % TONES.len()];
@@ -67,9 +74,13 @@ pub(super) fn ink(plate: Rgb<u8>) -> Rgb<u8> {
     // WCAG 2 relative luminance, with a gamma of 2 for its piecewise curve so that integers do.
     let [r, g, b] = plate.0.map(|channel| u64::from(channel).pow(2));
     let luminance = 2126 * r + 7152 * g + 722 * b; // of 10,000 · 255²
-    // Black and white are equally legible at L = 0.179, from (L + 0.05) / 0.05 = 1.05 / (L + 0.05). The grey that has it
-    // is 0.461, and 0.213 with a gamma of 2.
-    if luminance * 1000 > 213 * 10_000 * 255 * 255 { Rgb([0, 0, 0]) } else { Rgb([255, 255, 255]) }
+    // Black and white are equally legible at L = 0.179, from (L + 0.05) / 0.05 = 1.05 / (L + 0.05).
+    // The grey that has it is 0.461, and 0.213 with a gamma of 2.
+    if luminance * 1000 > 213 * 10_000 * 255 * 255 {
+        Rgb([0, 0, 0])
+    } else {
+        Rgb([255, 255, 255])
+    }
 }
 
 #[cfg(test)]
@@ -80,7 +91,11 @@ mod tests {
     fn linear(color: [u8; 3]) -> [f64; 3] {
         color.map(|channel| {
             let c = f64::from(channel) / 255.0;
-            if c <= 0.04045 { c / 12.92 } else { ((c + 0.055) / 1.055).powf(2.4) }
+            if c <= 0.04045 {
+                c / 12.92
+            } else {
+                ((c + 0.055) / 1.055).powf(2.4)
+            }
         })
     }
 
@@ -108,35 +123,58 @@ mod tests {
         )
     }
 
-    /// A colour in OKLab as seen with normal, protanopic, deuteranopic and tritanopic vision (Machado et al. 2009,
-    /// severity 1).
+    /// A colour in OKLab as seen with normal, protanopic, deuteranopic and tritanopic vision
+    /// (Machado et al. 2009, severity 1).
     fn views(color: [u8; 3]) -> [[f64; 3]; 4] {
         const NORMAL: [[f64; 3]; 3] = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]];
-        const PROTAN: [[f64; 3]; 3] =
-            [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]];
-        const DEUTAN: [[f64; 3]; 3] =
-            [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]];
-        const TRITAN: [[f64; 3]; 3] =
-            [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]];
-        [NORMAL, PROTAN, DEUTAN, TRITAN]
-            .map(|vision| oklab(apply(vision, linear(color)).map(|channel| channel.clamp(0.0, 1.0))))
+        const PROTAN: [[f64; 3]; 3] = [
+            [0.152286, 1.052583, -0.204868],
+            [0.114503, 0.786281, 0.099216],
+            [-0.003882, -0.048116, 1.051998],
+        ];
+        const DEUTAN: [[f64; 3]; 3] = [
+            [0.367322, 0.860646, -0.227968],
+            [0.280085, 0.672501, 0.047413],
+            [-0.011820, 0.042940, 0.968881],
+        ];
+        const TRITAN: [[f64; 3]; 3] = [
+            [1.255528, -0.076749, -0.178779],
+            [-0.078411, 0.930809, 0.147602],
+            [0.004733, 0.691367, 0.303900],
+        ];
+        [NORMAL, PROTAN, DEUTAN, TRITAN].map(|vision| {
+            oklab(apply(vision, linear(color)).map(|channel| channel.clamp(0.0, 1.0)))
+        })
     }
 
     /// The smallest distance between two colours over the four kinds of vision.
     fn distance(a: [u8; 3], b: [u8; 3]) -> f64 {
-        let apart = |(a, b): ([f64; 3], [f64; 3])| (0..3).map(|i| (a[i] - b[i]).powi(2)).sum::<f64>().sqrt();
-        views(a).into_iter().zip(views(b)).map(apart).fold(f64::INFINITY, f64::min)
+        let apart = |(a, b): ([f64; 3], [f64; 3])| {
+            (0..3).map(|i| (a[i] - b[i]).powi(2)).sum::<f64>().sqrt()
+        };
+        views(a)
+            .into_iter()
+            .zip(views(b))
+            .map(apart)
+            .fold(f64::INFINITY, f64::min)
     }
 
     fn closest_pair(colors: &[[u8; 3]]) -> f64 {
-        let pairs = colors.iter().enumerate().flat_map(|(i, &a)| colors[..i].iter().map(move |&b| distance(a, b)));
+        let pairs = colors
+            .iter()
+            .enumerate()
+            .flat_map(|(i, &a)| colors[..i].iter().map(move |&b| distance(a, b)));
         pairs.fold(f64::INFINITY, f64::min)
     }
 
     #[test]
     fn palette_colours_are_far_apart_for_every_kind_of_vision() {
         // A just noticeable difference is about 0.02.
-        assert!(closest_pair(&PALETTE[..8]) > 0.09, "{}", closest_pair(&PALETTE[..8]));
+        assert!(
+            closest_pair(&PALETTE[..8]) > 0.09,
+            "{}",
+            closest_pair(&PALETTE[..8])
+        );
         assert!(closest_pair(&PALETTE) > 0.05, "{}", closest_pair(&PALETTE));
     }
 
@@ -153,7 +191,12 @@ mod tests {
     fn neighbours_after_the_palette_differ_and_nothing_comes_back() {
         let colors: Vec<_> = (0..400).map(|index| color(index).0).collect();
         for i in PALETTE.len()..colors.len() {
-            assert!(distance(colors[i], colors[i - 1]) > 0.03, "{i}: {:02x?} {:02x?}", colors[i - 1], colors[i]);
+            assert!(
+                distance(colors[i], colors[i - 1]) > 0.03,
+                "{i}: {:02x?} {:02x?}",
+                colors[i - 1],
+                colors[i]
+            );
         }
         let mut sorted = colors.clone();
         sorted.sort_unstable();
@@ -168,9 +211,16 @@ mod tests {
             let [r, g, b] = linear(plate.0);
             let luminance = 0.2126 * r + 0.7152 * g + 0.0722 * b;
             let (black, white) = ((luminance + 0.05) / 0.05, 1.05 / (luminance + 0.05));
-            let chosen = if ink(plate) == Rgb([0, 0, 0]) { black } else { white };
+            let chosen = if ink(plate) == Rgb([0, 0, 0]) {
+                black
+            } else {
+                white
+            };
             assert!(chosen > 4.0, "{index}: {chosen}");
-            assert!(chosen >= black.max(white) * 0.9, "{index}: black {black}, white {white}");
+            assert!(
+                chosen >= black.max(white) * 0.9,
+                "{index}: black {black}, white {white}"
+            );
         }
     }
 }

@@ -1,7 +1,7 @@
 //! One line of type in the embedded font.
 //!
-//! Laid out here and not by imageproc, whose text drawing looks up kerning pairs in reverse order. No shaping: letters
-//! stand side by side from left to right.
+//! Laid out here and not by imageproc, whose text drawing looks up kerning pairs in reverse order.
+//! No shaping: letters stand side by side from left to right.
 
 use ab_glyph::{Font, FontRef, Glyph, ScaleFont, point};
 use image::{Rgb, RgbImage};
@@ -19,22 +19,32 @@ impl Typeface {
         Self(FontRef::try_from_slice(FONT).expect("the embedded font is valid"))
     }
 
-    /// Sets `text` in type of `size`: the pixels from the top of the tallest letter to the bottom of the lowest.
+    /// Sets `text` in type of `size`: the pixels from the top of the tallest letter to the bottom
+    /// of the lowest.
     pub(super) fn set(&self, text: &str, size: f32) -> Line<'_> {
         let font = self.0.as_scaled(size);
         let (mut glyphs, mut width): (Vec<Glyph>, f32) = (Vec::new(), 0.0);
         for letter in text.chars() {
             let id = font.glyph_id(letter);
-            width += glyphs.last().map_or(0.0, |previous| font.kern(previous.id, id));
+            width += glyphs
+                .last()
+                .map_or(0.0, |previous| font.kern(previous.id, id));
             glyphs.push(id.with_scale_and_position(size, point(width, 0.0)));
             width += font.h_advance(id);
         }
-        Line { font: &self.0, glyphs, width }
+        Line {
+            font: &self.0,
+            glyphs,
+            width,
+        }
     }
 
     /// Height of capitals and digits in type of `size`, in pixels.
     pub(super) fn cap_height(&self, size: f32) -> f32 {
-        let capital = self.0.outline(self.0.glyph_id('H')).map_or(0.0, |outline| outline.bounds.height());
+        let capital = self
+            .0
+            .outline(self.0.glyph_id('H'))
+            .map_or(0.0, |outline| outline.bounds.height());
         capital.abs() * size / self.0.height_unscaled()
     }
 }
@@ -52,18 +62,31 @@ impl Line<'_> {
         self.width.ceil() as i64
     }
 
-    /// Draws the line with its baseline starting at (`left`, `baseline`); what leaves the image is cut off.
+    /// Draws the line with its baseline starting at (`left`, `baseline`); what leaves the image is
+    /// cut off.
     pub(super) fn draw(&self, canvas: &mut RgbImage, left: i64, baseline: i64, color: Rgb<u8>) {
-        for outlined in self.glyphs.iter().filter_map(|glyph| self.font.outline_glyph(glyph.clone())) {
+        for outlined in self
+            .glyphs
+            .iter()
+            .filter_map(|glyph| self.font.outline_glyph(glyph.clone()))
+        {
             // Whole pixels: ab_glyph has placed the fraction of a pixel in the coverage.
             let corner = outlined.px_bounds().min;
             outlined.draw(|x, y, coverage| {
-                let (x, y) = (left + corner.x as i64 + i64::from(x), baseline + corner.y as i64 + i64::from(y));
-                let inside =
-                    (0..i64::from(canvas.width())).contains(&x) && (0..i64::from(canvas.height())).contains(&y);
+                let (x, y) = (
+                    left + corner.x as i64 + i64::from(x),
+                    baseline + corner.y as i64 + i64::from(y),
+                );
+                let inside = (0..i64::from(canvas.width())).contains(&x)
+                    && (0..i64::from(canvas.height())).contains(&y);
                 if inside {
-                    // Float casts saturate, and overlapping contours can cover a little more than all of a pixel.
-                    blend(canvas.get_pixel_mut(x as u32, y as u32), color, (coverage * 255.0).round() as u8);
+                    // Float casts saturate, and overlapping contours can cover a little more than
+                    // all of a pixel.
+                    blend(
+                        canvas.get_pixel_mut(x as u32, y as u32),
+                        color,
+                        (coverage * 255.0).round() as u8,
+                    );
                 }
             });
         }
@@ -87,11 +110,19 @@ mod tests {
     #[test]
     fn capitals_are_as_high_as_they_are_drawn() {
         let (typeface, mut canvas) = (Typeface::new(), RgbImage::new(80, 90));
-        typeface.set("H", 60.0).draw(&mut canvas, 10, 70, Rgb([255; 3]));
-        let rows: Vec<_> = (0..90).filter(|&y| (0..80).any(|x| canvas[(x, y)][0] > 127)).collect();
+        typeface
+            .set("H", 60.0)
+            .draw(&mut canvas, 10, 70, Rgb([255; 3]));
+        let rows: Vec<_> = (0..90)
+            .filter(|&y| (0..80).any(|x| canvas[(x, y)][0] > 127))
+            .collect();
         assert_eq!(rows.last(), Some(&69), "stands on the baseline");
         let height = typeface.cap_height(60.0);
-        assert!((rows.len() as f32 - height).abs() < 1.0, "{} rows, cap height {height}", rows.len());
+        assert!(
+            (rows.len() as f32 - height).abs() < 1.0,
+            "{} rows, cap height {height}",
+            rows.len()
+        );
     }
 
     #[test]
@@ -106,7 +137,9 @@ mod tests {
     #[test]
     fn letters_outside_the_image_are_cut_off() {
         let mut canvas = RgbImage::new(9, 7);
-        Typeface::new().set("long text", 30.0).draw(&mut canvas, -20, 12, Rgb([255; 3]));
+        Typeface::new()
+            .set("long text", 30.0)
+            .draw(&mut canvas, -20, 12, Rgb([255; 3]));
         assert_eq!(Typeface::new().set("", 30.0).width(), 0);
     }
 }

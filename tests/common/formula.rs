@@ -52,11 +52,17 @@ const RULES: [(&str, f64, Spread); 28] = [
 
 /// The values of the tensor called `name`, in row-major order.
 pub fn fill(name: &str, shape: &[i64]) -> Vec<f32> {
-    let unit = if name.ends_with("box_head.fc6.weight") { odd_unit } else { hashed_unit };
+    let unit = if name.ends_with("box_head.fc6.weight") {
+        odd_unit
+    } else {
+        hashed_unit
+    };
     let (centre, spread) = distribution(name, shape);
     let seed = fnv1a(name);
     let count = shape.iter().product::<i64>() as u64;
-    let mut values: Vec<f32> = (0..count).map(|index| centre + spread * unit(seed, index)).collect();
+    let mut values: Vec<f32> = (0..count)
+        .map(|index| centre + spread * unit(seed, index))
+        .collect();
     if name.ends_with("box_predictor.cls_score.bias") {
         values[0] += BACKGROUND_BIAS;
     }
@@ -65,8 +71,10 @@ pub fn fill(name: &str, shape: &[i64]) -> Vec<f32> {
 
 /// Centre and half-width of the uniform distribution of the tensor called `name`.
 fn distribution(name: &str, shape: &[i64]) -> (f32, f32) {
-    let (_, centre, spread) =
-        RULES.iter().find(|(end, ..)| name.ends_with(end)).unwrap_or_else(|| panic!("no rule for the tensor `{name}`"));
+    let (_, centre, spread) = RULES
+        .iter()
+        .find(|(end, ..)| name.ends_with(end))
+        .unwrap_or_else(|| panic!("no rule for the tensor `{name}`"));
     let spread = match *spread {
         Absolute(spread) => spread,
         Gain(gain) => gain * (6.0 / fan_in(name, shape) as f64).sqrt(),
@@ -74,9 +82,14 @@ fn distribution(name: &str, shape: &[i64]) -> (f32, f32) {
     (*centre as f32, spread as f32)
 }
 
-/// Inputs summed into one output: of the transposed 2x2 convolution of stride 2, its input channels alone.
+/// Inputs summed into one output: of the transposed 2x2 convolution of stride 2, its input channels
+/// alone.
 fn fan_in(name: &str, shape: &[i64]) -> i64 {
-    if name.ends_with("conv5_mask.weight") { shape[0] } else { shape[1..].iter().product() }
+    if name.ends_with("conv5_mask.weight") {
+        shape[0]
+    } else {
+        shape[1..].iter().product()
+    }
 }
 
 /// Like `hashed_unit`, but odd under a half turn of the `POOLED_CELLS` that vary fastest.
@@ -99,7 +112,9 @@ fn hashed_unit(seed: u64, index: u64) -> f32 {
 
 /// FNV-1a of the name.
 fn fnv1a(name: &str) -> u64 {
-    name.bytes().fold(FNV_OFFSET, |value, byte| (value ^ u64::from(byte)).wrapping_mul(FNV_PRIME))
+    name.bytes().fold(FNV_OFFSET, |value, byte| {
+        (value ^ u64::from(byte)).wrapping_mul(FNV_PRIME)
+    })
 }
 
 /// The `step`-th value of splitmix64 started at `seed`.

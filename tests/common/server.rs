@@ -7,7 +7,8 @@ use std::thread;
 use std::time::Duration;
 
 use rcgen::{
-    BasicConstraints, Certificate, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose, date_time_ymd,
+    BasicConstraints, Certificate, CertificateParams, DnType, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose, date_time_ymd,
 };
 use rustls::pki_types::PrivateKeyDer;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
@@ -16,8 +17,8 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 pub trait Connection: Read + Write {}
 impl<T: Read + Write> Connection for T {}
 
-/// A server on a free port. It gives each connection to its handler, with the head of the request and how many came
-/// before; the connection is closed afterwards.
+/// A server on a free port. It gives each connection to its handler, with the head of the request
+/// and how many came before; the connection is closed afterwards.
 pub struct Server {
     /// Where it listens.
     pub address: SocketAddr,
@@ -56,7 +57,11 @@ impl Server {
                 thread::spawn(move || serve(stream, tls, &seen, &*handler));
             }
         });
-        Ok(Self { address, scheme, heads })
+        Ok(Self {
+            address,
+            scheme,
+            heads,
+        })
     }
 
     /// The address of `path`, which begins with a slash.
@@ -77,13 +82,22 @@ fn serve(
     handler: &dyn Fn(usize, &str, &mut dyn Connection),
 ) {
     // Nothing here may outlive its test for long, nor a client that hangs.
-    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-    stream.set_write_timeout(Some(Duration::from_secs(20))).unwrap();
+    stream
+        .set_read_timeout(Some(Duration::from_secs(20)))
+        .unwrap();
+    stream
+        .set_write_timeout(Some(Duration::from_secs(20)))
+        .unwrap();
     let mut connection: Box<dyn Connection> = match tls {
         None => Box::new(stream),
-        Some(tls) => Box::new(StreamOwned::new(ServerConnection::new(tls).unwrap(), stream)),
+        Some(tls) => Box::new(StreamOwned::new(
+            ServerConnection::new(tls).unwrap(),
+            stream,
+        )),
     };
-    let Some(head) = read_head(&mut *connection) else { return };
+    let Some(head) = read_head(&mut *connection) else {
+        return;
+    };
     let before = {
         let mut seen = seen.lock().unwrap();
         seen.push(head.clone());
@@ -108,9 +122,15 @@ pub fn read_head(connection: &mut dyn Connection) -> Option<String> {
 
 /// Writes a whole answer: status line, headers (each with its `\r\n`), the right length, the body.
 pub fn answer(connection: &mut dyn Connection, status: &str, headers: &str, body: &[u8]) {
-    let head = format!("HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {}\r\n{headers}\r\n", body.len());
+    let head = format!(
+        "HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {}\r\n{headers}\r\n",
+        body.len()
+    );
     // The client may have left already, which is its right.
-    connection.write_all(head.as_bytes()).and_then(|()| connection.write_all(body)).ok();
+    connection
+        .write_all(head.as_bytes())
+        .and_then(|()| connection.write_all(body))
+        .ok();
 }
 
 /// A certificate authority that nobody trusts.
@@ -127,9 +147,14 @@ impl Authority {
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
         let key = KeyPair::generate().unwrap();
         // Two authorities of one name would be told apart only by their signatures.
-        params.distinguished_name.push(DnType::CommonName, format!("{:?}", key.public_key_raw()));
+        params
+            .distinguished_name
+            .push(DnType::CommonName, format!("{:?}", key.public_key_raw()));
         let certificate = params.self_signed(&key).unwrap();
-        Self { certificate, issuer: Issuer::new(params, key) }
+        Self {
+            certificate,
+            issuer: Issuer::new(params, key),
+        }
     }
 
     /// Its own certificate.
@@ -149,7 +174,10 @@ impl Authority {
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_no_client_auth()
-            .with_single_cert(vec![certificate.der().clone()], PrivateKeyDer::Pkcs8(key.serialize_der().into()));
+            .with_single_cert(
+                vec![certificate.der().clone()],
+                PrivateKeyDer::Pkcs8(key.serialize_der().into()),
+            );
         Arc::new(config.unwrap())
     }
 }

@@ -2,9 +2,9 @@
 
 use std::mem::take;
 
-/// The arguments that `iexec_args` becomes: split at spaces, grouped by quotes, which vanish. A backslash protects a
-/// quote and stays. There is no shell: no variables, no patterns, and only the ASCII space splits. Empty arguments
-/// vanish; when a quote is left open, all do.
+/// The arguments that `iexec_args` becomes: split at spaces, grouped by quotes, which vanish. A
+/// backslash protects a quote and stays. There is no shell: no variables, no patterns, and only the
+/// ASCII space splits. Empty arguments vanish; when a quote is left open, all do.
 ///
 /// Source: iexec-commons-containers `ArgsUtils.java`, which calls maven-shared-utils
 /// `CommandLineUtils.translateCommandline`.
@@ -12,7 +12,8 @@ pub fn split(iexec_args: &str) -> Vec<String> {
     let mut arguments = Vec::new();
     let mut current = String::new();
     let mut quote = None;
-    // A backslash came right before, or before spaces outside of quotes, which do not end that in the original either.
+    // A backslash came right before, or before spaces outside of quotes, which do not end that in
+    // the original either.
     let mut escaped = false;
     for character in iexec_args.chars() {
         match (character, quote) {
@@ -34,7 +35,11 @@ pub fn split(iexec_args: &str) -> Vec<String> {
     if !current.is_empty() {
         arguments.push(current);
     }
-    if quote.is_some() { Vec::new() } else { arguments }
+    if quote.is_some() {
+        Vec::new()
+    } else {
+        arguments
+    }
 }
 
 /// What maven-shared-utils 3.3.4 itself made of these, run for the purpose.
@@ -43,7 +48,10 @@ fn arguments_are_split_as_the_worker_splits_them() {
     for (text, arguments) in [
         ("", &[][..]),
         (" ", &[]),
-        ("https://example.org/dog.jpg", &["https://example.org/dog.jpg"]),
+        (
+            "https://example.org/dog.jpg",
+            &["https://example.org/dog.jpg"],
+        ),
         ("  a   b ", &["a", "b"]),
         ("a\tb", &["a\tb"]),
         ("a\nb c", &["a\nb", "c"]),
@@ -51,8 +59,14 @@ fn arguments_are_split_as_the_worker_splits_them() {
         ("'a b' c", &["a b", "c"]),
         (r#""a b" c"#, &["a b", "c"]),
         (r#"a"b c"d"#, &["ab cd"]),
-        ("--classes 'potted plant,dog' x", &["--classes", "potted plant,dog", "x"]),
-        (r#"-t=0.5 --classes="stop sign""#, &["-t=0.5", "--classes=stop sign"]),
+        (
+            "--classes 'potted plant,dog' x",
+            &["--classes", "potted plant,dog", "x"],
+        ),
+        (
+            r#"-t=0.5 --classes="stop sign""#,
+            &["-t=0.5", "--classes=stop sign"],
+        ),
         ("''", &[]),
         (r#""" a"#, &["a"]),
         ("a '' b", &["a", "b"]),

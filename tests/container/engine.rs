@@ -1,5 +1,5 @@
-//! The container engine, by its command line client: the engine that `DOCKER_HOST` names, as `make test-container` sets
-//! it.
+//! The container engine, by its command line client: the engine that `DOCKER_HOST` names, as `make
+//! test-container` sets it.
 
 use std::net::Ipv4Addr;
 use std::process::{Command, Output, Stdio};
@@ -13,8 +13,9 @@ pub const IMAGE_WITH_WEIGHTS: &str = "maskrcnn-dapp:test-weights";
 
 /// Where this machine is in [`network`].
 ///
-/// In a task the program connects to public addresses only. This one passes for public and belongs to nobody: RFC 1166
-/// has 192.0.1.0/24 as BBN-TEST-C, and nobody announces it. The network is internal, so no packet leaves the machine.
+/// In a task the program connects to public addresses only. This one passes for public and belongs
+/// to nobody: RFC 1166 has 192.0.1.0/24 as BBN-TEST-C, and nobody announces it. The network is
+/// internal, so no packet leaves the machine.
 pub const GATEWAY: Ipv4Addr = Ipv4Addr::new(192, 0, 1, 17);
 const SUBNET: &str = "192.0.1.16/28";
 
@@ -26,7 +27,9 @@ const SUBNET: &str = "192.0.1.16/28";
 pub fn docker<S: AsRef<std::ffi::OsStr>>(arguments: &[S]) -> Output {
     let mut command = Command::new("docker");
     command.args(arguments).stdin(Stdio::null());
-    command.output().expect("the program `docker` is needed: run `make test-container`")
+    command
+        .output()
+        .expect("the program `docker` is needed: run `make test-container`")
 }
 
 /// What `docker arguments` printed, without the last line's end.
@@ -36,8 +39,15 @@ pub fn docker<S: AsRef<std::ffi::OsStr>>(arguments: &[S]) -> Output {
 /// When it failed.
 pub fn docker_prints<S: AsRef<std::ffi::OsStr>>(arguments: &[S]) -> String {
     let output = docker(arguments);
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout)
+        .unwrap()
+        .trim_end()
+        .to_owned()
 }
 
 /// The network of the tasks: nobody in it but they and this machine, with a way to nowhere else.
@@ -47,7 +57,16 @@ pub fn network() -> &'static str {
     NETWORK.get_or_init(|| {
         if !docker(&["network", "inspect", NAME]).status.success() {
             let gateway = GATEWAY.to_string();
-            docker_prints(&["network", "create", "--internal", "--subnet", SUBNET, "--gateway", &gateway, NAME]);
+            docker_prints(&[
+                "network",
+                "create",
+                "--internal",
+                "--subnet",
+                SUBNET,
+                "--gateway",
+                &gateway,
+                NAME,
+            ]);
         }
     });
     NAME

@@ -23,8 +23,14 @@ const SLOWEST: Duration = Duration::from_secs(12);
 
 #[test]
 fn the_image_is_small() {
-    let size: u64 = docker_prints(&["image", "inspect", "--format", "{{.Size}}", IMAGE]).parse().unwrap();
-    let mut save = Command::new("docker").args(["save", IMAGE]).stdout(Stdio::piped()).spawn().unwrap();
+    let size: u64 = docker_prints(&["image", "inspect", "--format", "{{.Size}}", IMAGE])
+        .parse()
+        .unwrap();
+    let mut save = Command::new("docker")
+        .args(["save", IMAGE])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
     let mut saved = 0;
     let mut buffer = vec![0; 1 << 20];
     let mut pipe = save.stdout.take().unwrap();
@@ -36,21 +42,43 @@ fn the_image_is_small() {
     }
     assert!(save.wait().unwrap().success());
     println!("image: {size} bytes, {saved} as docker save writes it");
-    assert!(size <= LARGEST && saved <= LARGEST, "{size} bytes, {saved} saved");
+    assert!(
+        size <= LARGEST && saved <= LARGEST,
+        "{size} bytes, {saved} saved"
+    );
 }
 
 #[test]
 fn the_image_holds_the_program_what_it_is_linked_to_and_nothing_else() {
     let container = docker_prints(&["create", IMAGE]);
-    let mut export = Command::new("docker").args(["export", &container]).stdout(Stdio::piped()).spawn().unwrap();
-    let list = Command::new("tar").arg("-t").stdin(export.stdout.take().unwrap()).output().unwrap();
+    let mut export = Command::new("docker")
+        .args(["export", &container])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let list = Command::new("tar")
+        .arg("-t")
+        .stdin(export.stdout.take().unwrap())
+        .output()
+        .unwrap();
     assert!(export.wait().unwrap().success() && list.status.success());
     docker_prints(&["rm", &container]);
     // What the engine puts into every container.
-    let engine = [".dockerenv", "dev/", "proc/", "sys/", "etc/hostname", "etc/hosts", "etc/mtab", "etc/resolv.conf"];
+    let engine = [
+        ".dockerenv",
+        "dev/",
+        "proc/",
+        "sys/",
+        "etc/hostname",
+        "etc/hosts",
+        "etc/mtab",
+        "etc/resolv.conf",
+    ];
     let list = String::from_utf8(list.stdout).unwrap();
     let files = list.lines().filter(|file| !file.ends_with('/'));
-    let files: BTreeSet<_> = files.filter(|file| !engine.iter().any(|made| file.starts_with(made))).collect();
+    let files: BTreeSet<_> = files
+        .filter(|file| !engine.iter().any(|made| file.starts_with(made)))
+        .collect();
     let expected = [
         "etc/nsswitch.conf",
         "etc/ssl/certs/ca-certificates.crt",
@@ -77,7 +105,11 @@ fn the_image_holds_the_program_what_it_is_linked_to_and_nothing_else() {
 #[test]
 fn the_image_trusts_the_authorities_that_browsers_trust() {
     let container = docker_prints(&["create", IMAGE]);
-    let archive = docker_prints(&["cp", &format!("{container}:/etc/ssl/certs/ca-certificates.crt"), "-"]);
+    let archive = docker_prints(&[
+        "cp",
+        &format!("{container}:/etc/ssl/certs/ca-certificates.crt"),
+        "-",
+    ]);
     docker_prints(&["rm", &container]);
     let count = archive.matches("-----BEGIN CERTIFICATE-----").count();
     assert!((100..200).contains(&count), "{count} certificates");
@@ -85,9 +117,13 @@ fn the_image_trusts_the_authorities_that_browsers_trust() {
 
 #[test]
 fn the_image_is_set_up_for_a_worker() {
-    let inspected: Value = serde_json::from_str(&docker_prints(&["image", "inspect", IMAGE])).unwrap();
+    let inspected: Value =
+        serde_json::from_str(&docker_prints(&["image", "inspect", IMAGE])).unwrap();
     let image = &inspected[0];
-    assert_eq!((&image["Os"], &image["Architecture"]), (&json!("linux"), &json!("amd64")));
+    assert_eq!(
+        (&image["Os"], &image["Architecture"]),
+        (&json!("linux"), &json!("amd64"))
+    );
     let config = &image["Config"];
     assert_eq!(config["Entrypoint"], json!(["/usr/local/bin/maskrcnn"]));
     assert_eq!(config["Cmd"], Value::Null);
@@ -102,12 +138,19 @@ fn the_image_is_set_up_for_a_worker() {
 
 #[test]
 fn a_small_photo_is_done_soon_and_the_results_belong_to_root() {
-    let small = ::image::load_from_memory(&photo("dog1.jpg")).unwrap().resize_exact(640, 480, FilterType::Triangle);
+    let small = ::image::load_from_memory(&photo("dog1.jpg"))
+        .unwrap()
+        .resize_exact(640, 480, FilterType::Triangle);
     let mut file = Cursor::new(Vec::new());
-    small.to_rgb8().write_to(&mut file, ImageFormat::Png).unwrap();
+    small
+        .to_rgb8()
+        .write_to(&mut file, ImageFormat::Png)
+        .unwrap();
     let run = |_| {
         let worker = Worker::new();
-        let task = Task::new("photo.png").under("--cpus", "2").under("--network", "none");
+        let task = Task::new("photo.png")
+            .under("--cpus", "2")
+            .under("--network", "none");
         let (input, _) = worker.folders(&task);
         fs::create_dir_all(&input).unwrap();
         fs::write(input.join("photo.png"), file.get_ref()).unwrap();
@@ -118,7 +161,10 @@ fn a_small_photo_is_done_soon_and_the_results_belong_to_root() {
     };
     // The machine has other things to do besides.
     let took = (0..3).map(run).min().unwrap();
-    println!("start-up: {:.2} s from docker run to the results of a 640×480 photo", took.as_secs_f64());
+    println!(
+        "start-up: {:.2} s from docker run to the results of a 640×480 photo",
+        took.as_secs_f64()
+    );
     assert!(took < SLOWEST, "{took:?}");
 }
 
@@ -129,18 +175,52 @@ fn what_runs_outside_of_a_task_runs_in_a_container_too() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("photo.jpg"), photo("dog1.jpg")).unwrap();
     let mount = format!("{}:/iexec_in", folder.path().display());
-    let run = docker(&["run", "--rm", "--network", "none", "--volume", &mount, IMAGE, "photo.jpg"]);
-    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
-    assert!(folder.path().join("out/photo.png").exists() && folder.path().join("out/photo.json").exists());
+    let run = docker(&[
+        "run",
+        "--rm",
+        "--network",
+        "none",
+        "--volume",
+        &mount,
+        IMAGE,
+        "photo.jpg",
+    ]);
+    assert!(
+        run.status.success(),
+        "{}",
+        String::from_utf8_lossy(&run.stderr)
+    );
+    assert!(
+        folder.path().join("out/photo.png").exists()
+            && folder.path().join("out/photo.json").exists()
+    );
 }
 
 #[test]
 fn the_dockerfile_and_iexec_json_name_the_versions_of_the_package() {
     let dockerfile = fs::read_to_string(repository("Dockerfile")).unwrap();
-    let argument = |name: &str| dockerfile.lines().find_map(|line| line.strip_prefix(&format!("ARG {name}="))).unwrap();
+    let argument = |name: &str| {
+        dockerfile
+            .lines()
+            .find_map(|line| line.strip_prefix(&format!("ARG {name}=")))
+            .unwrap()
+    };
     assert_eq!(argument("VERSION"), env!("CARGO_PKG_VERSION"));
-    assert!(argument("RUST_IMAGE").starts_with(concat!("rust:", env!("CARGO_PKG_RUST_VERSION"), "-")));
-    let configuration: Value = serde_json::from_slice(&fs::read(repository("iexec.json")).unwrap()).unwrap();
+    assert!(argument("RUST_IMAGE").starts_with(concat!(
+        "rust:",
+        env!("CARGO_PKG_RUST_VERSION"),
+        "-"
+    )));
+    let configuration: Value =
+        serde_json::from_slice(&fs::read(repository("iexec.json")).unwrap()).unwrap();
     let image = configuration["app"]["multiaddr"].as_str().unwrap();
-    assert!(image.ends_with(concat!("/", env!("CARGO_PKG_NAME"), ":", env!("CARGO_PKG_VERSION"))), "{image}");
+    assert!(
+        image.ends_with(concat!(
+            "/",
+            env!("CARGO_PKG_NAME"),
+            ":",
+            env!("CARGO_PKG_VERSION")
+        )),
+        "{image}"
+    );
 }

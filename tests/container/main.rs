@@ -1,5 +1,5 @@
-//! The container image, run as iExec's worker runs it. Needs a container engine and the image, which
-//! `make test-container` provides; `make test` leaves these tests out.
+//! The container image, run as iExec's worker runs it. Needs a container engine and the image,
+//! which `make test-container` provides; `make test` leaves these tests out.
 
 mod arguments;
 mod checkpoint;
@@ -37,11 +37,17 @@ fn photo(name: &str) -> Vec<u8> {
     fs::read(repository("examples/photos").join(name)).unwrap()
 }
 
-/// The web as the tasks see it: the example photos at any path that ends in their name, `/note.txt`, `/silence`, which
-/// says nothing for a minute, and nothing else.
+/// The web as the tasks see it: the example photos at any path that ends in their name,
+/// `/note.txt`, `/silence`, which says nothing for a minute, and nothing else.
 fn web() -> Server {
     network();
-    let photos = ["dog1.jpg", "dog2.jpg", "person1.jpg", "chelsea.png", "astronaut.png"];
+    let photos = [
+        "dog1.jpg",
+        "dog2.jpg",
+        "person1.jpg",
+        "chelsea.png",
+        "astronaut.png",
+    ];
     Server::on(GATEWAY.into(), None, move |_, head, connection| {
         let path = head.split([' ', '?']).nth(1).unwrap();
         let name = path.rsplit('/').next().unwrap();

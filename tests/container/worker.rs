@@ -1,8 +1,8 @@
-//! iExec's worker as far as an application sees it: what it mounts and sets, how it ends a task, and what it wants to
-//! find afterwards. Standard tasks, without a trusted execution environment.
+//! iExec's worker as far as an application sees it: what it mounts and sets, how it ends a task,
+//! and what it wants to find afterwards. Standard tasks, without a trusted execution environment.
 //!
-//! Source: iexec-worker 9.2 `AppComputeService`, `DataService`, `ComputeManagerService`, `PostComputeService` and
-//! iexec-common `IexecEnvUtils`, `ResultUtils`.
+//! Source: iexec-worker 9.2 `AppComputeService`, `DataService`, `ComputeManagerService`,
+//! `PostComputeService` and iexec-common `IexecEnvUtils`, `ResultUtils`.
 
 use std::fs;
 use std::io::Write;
@@ -38,7 +38,8 @@ pub struct Task {
     pub args: String,
     /// `iexec_input_files`.
     pub input_files: Vec<String>,
-    /// The address of a dataset, and what was downloaded for it; nothing is when its checksum is blank.
+    /// The address of a dataset, and what was downloaded for it; nothing is when its checksum is
+    /// blank.
     pub dataset: Option<(String, Option<PathBuf>)>,
     /// The number of this task in its bag, from 0.
     pub index: usize,
@@ -78,7 +79,8 @@ impl Task {
 /// Why a worker does not contribute a result (`ReplicateStatusCause`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
-    /// An input file could not be downloaded: the application is not run, and the worker reports this by itself.
+    /// An input file could not be downloaded: the application is not run, and the worker reports
+    /// this by itself.
     InputFilesDownloadFailed,
     /// A file's name is too long.
     PostComputeTooLongResultFileName,
@@ -88,9 +90,9 @@ pub enum Cause {
     PostComputeComputedFileNotFound,
     /// What computed.json points to is not there.
     PostComputeResultDigestComputationFailed,
-    /// There is callback data in a deal without a callback. A worker forwards it, and the contract does not finalize the
-    /// task: `finalize` of PoCo's contracts/facets/IexecPoco2Facet.sol. It has no name of its own in
-    /// `ReplicateStatusCause`.
+    /// There is callback data in a deal without a callback. A worker forwards it, and the contract
+    /// does not finalize the task: `finalize` of PoCo's contracts/facets/IexecPoco2Facet.sol. It
+    /// has no name of its own in `ReplicateStatusCause`.
     FinalizeReverted,
 }
 
@@ -148,8 +150,15 @@ impl Worker {
     /// A worker with a deal that no other has.
     pub fn new() -> Self {
         static DEALS: AtomicUsize = AtomicUsize::new(0);
-        let deal = format!("{}-{}", std::process::id(), DEALS.fetch_add(1, Ordering::Relaxed));
-        Self { base: Rc::new(tempfile::tempdir().unwrap()), deal: Sha256::digest(deal).into() }
+        let deal = format!(
+            "{}-{}",
+            std::process::id(),
+            DEALS.fetch_add(1, Ordering::Relaxed)
+        );
+        Self {
+            base: Rc::new(tempfile::tempdir().unwrap()),
+            deal: Sha256::digest(deal).into(),
+        }
     }
 
     fn id(&self, task: &Task) -> String {
@@ -158,7 +167,8 @@ impl Worker {
         keccak(&[self.deal, index].concat())
     }
 
-    /// The host's side of /iexec_in and /iexec_out. The worker makes neither; the engine does when they are missing.
+    /// The host's side of /iexec_in and /iexec_out. The worker makes neither; the engine does when
+    /// they are missing.
     pub fn folders(&self, task: &Task) -> (PathBuf, PathBuf) {
         let base = self.base.path().join(self.id(task));
         (base.join("input"), base.join("output/iexec_out"))
@@ -186,7 +196,10 @@ impl Worker {
     pub fn start<'a>(&self, task: &'a Task) -> Result<Running<'a>, Cause> {
         let (input, output) = self.folders(task);
         let id = self.id(task);
-        let dataset = task.dataset.as_ref().map_or(NO_DATASET, |(address, _)| address);
+        let dataset = task
+            .dataset
+            .as_ref()
+            .map_or(NO_DATASET, |(address, _)| address);
         let mut environment = vec![
             ("IEXEC_DEAL_ID".to_owned(), hex(&self.deal)),
             ("IEXEC_TASK_ID".to_owned(), id.clone()),
@@ -198,7 +211,10 @@ impl Worker {
             ("IEXEC_BOT_SIZE".to_owned(), task.bag.to_string()),
             ("IEXEC_BOT_FIRST_INDEX".to_owned(), "0".to_owned()),
             ("IEXEC_BOT_TASK_INDEX".to_owned(), task.index.to_string()),
-            ("IEXEC_INPUT_FILES_NUMBER".to_owned(), task.input_files.len().to_string()),
+            (
+                "IEXEC_INPUT_FILES_NUMBER".to_owned(),
+                task.input_files.len().to_string(),
+            ),
         ];
         if let Some((address, Some(content))) = &task.dataset {
             fs::create_dir_all(&input).unwrap();
@@ -206,7 +222,10 @@ impl Worker {
         }
         if !task.input_files.is_empty() {
             fs::create_dir_all(&input).unwrap();
-            environment.push(("IEXEC_INPUT_FILES_FOLDER".to_owned(), "/iexec_in".to_owned()));
+            environment.push((
+                "IEXEC_INPUT_FILES_FOLDER".to_owned(),
+                "/iexec_in".to_owned(),
+            ));
         }
         for (url, number) in task.input_files.iter().zip(1..) {
             let name = input_file_name(url);
@@ -216,14 +235,26 @@ impl Worker {
         }
 
         let container = format!("worker-{id}");
-        let mut arguments = vec!["run".to_owned(), "--detach".to_owned(), "--name".to_owned(), container.clone()];
+        let mut arguments = vec![
+            "run".to_owned(),
+            "--detach".to_owned(),
+            "--name".to_owned(),
+            container.clone(),
+        ];
         for (folder, mount) in [(&input, "/iexec_in"), (&output, "/iexec_out")] {
-            arguments.extend(["--volume".to_owned(), format!("{}:{mount}", folder.display())]);
+            arguments.extend([
+                "--volume".to_owned(),
+                format!("{}:{mount}", folder.display()),
+            ]);
         }
         for (name, value) in environment {
             arguments.extend(["--env".to_owned(), format!("{name}={value}")]);
         }
-        if !task.conditions.iter().any(|condition| condition == "--network") {
+        if !task
+            .conditions
+            .iter()
+            .any(|condition| condition == "--network")
+        {
             arguments.extend(["--network".to_owned(), network().to_owned()]);
         }
         arguments.extend(task.conditions.iter().cloned());
@@ -231,7 +262,13 @@ impl Worker {
         arguments.extend(arguments::split(&task.args));
         let started = Instant::now();
         docker_prints(&arguments);
-        Ok(Running { task, container, started, output, base: Rc::clone(&self.base) })
+        Ok(Running {
+            task,
+            container,
+            started,
+            output,
+            base: Rc::clone(&self.base),
+        })
     }
 }
 
@@ -243,7 +280,11 @@ pub fn input_file_name(url: &str) -> String {
 /// Like the worker's: whatever the address, all at once, and nothing is as bad as an error.
 fn download(url: &str) -> Option<Vec<u8>> {
     let mut response = ureq::get(url).call().ok()?;
-    response.body_mut().read_to_vec().ok().filter(|content| !content.is_empty())
+    response
+        .body_mut()
+        .read_to_vec()
+        .ok()
+        .filter(|content| !content.is_empty())
 }
 
 /// A task whose application runs.
@@ -270,7 +311,11 @@ impl Running<'_> {
     pub fn finish(self) -> Outcome {
         let container = &self.container;
         let mut command = Command::new("docker");
-        let mut waiting = command.args(["wait", container]).stdout(Stdio::piped()).spawn().unwrap();
+        let mut waiting = command
+            .args(["wait", container])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
         let mut timed_out = false;
         while waiting.try_wait().unwrap().is_none() {
             if self.started.elapsed() > self.task.time_limit && !timed_out {
@@ -281,7 +326,10 @@ impl Running<'_> {
         }
         let took = self.started.elapsed();
         let exit = String::from_utf8(waiting.wait_with_output().unwrap().stdout).unwrap();
-        let exit = exit.trim_end().parse().expect("the engine knows the exit status");
+        let exit = exit
+            .trim_end()
+            .parse()
+            .expect("the engine knows the exit status");
         let logs = docker(&["logs", container]);
         docker_prints(&["rm", container]);
         if exit == 0 {
@@ -321,21 +369,30 @@ fn pack(output: &Path) -> Result<Vec<String>, Cause> {
     let mut archive = ZipWriter::new(fs::File::create(&path).unwrap());
     let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
     for file in &files {
-        let name = file.strip_prefix(output).unwrap().to_str().expect("names are text");
+        let name = file
+            .strip_prefix(output)
+            .unwrap()
+            .to_str()
+            .expect("names are text");
         archive.start_file(name, options).unwrap();
         archive.write_all(&fs::read(file).unwrap()).unwrap();
     }
     archive.finish().unwrap();
     let archive = ZipArchive::new(fs::File::open(&path).unwrap()).unwrap();
-    let mut names: Vec<_> = archive.file_names().map(|name| name.unwrap().into_owned()).collect();
+    let mut names: Vec<_> = archive
+        .file_names()
+        .map(|name| name.unwrap().into_owned())
+        .collect();
     names.sort();
     Ok(names)
 }
 
 /// What computed.json makes of the results in `output`.
 fn contribution(output: &Path, callback: bool) -> Result<Contribution, Cause> {
-    let computed = fs::read(output.join("computed.json")).map_err(|_| Cause::PostComputeSendComputedFileFailed)?;
-    let computed: Value = serde_json::from_slice(&computed).map_err(|_| Cause::PostComputeComputedFileNotFound)?;
+    let computed = fs::read(output.join("computed.json"))
+        .map_err(|_| Cause::PostComputeSendComputedFileFailed)?;
+    let computed: Value =
+        serde_json::from_slice(&computed).map_err(|_| Cause::PostComputeComputedFileNotFound)?;
     let field = |name: &str| computed.get(name).and_then(Value::as_str);
     if !callback && field("callback-data").is_some_and(|data| !data.is_empty()) {
         return Err(Cause::FinalizeReverted);
@@ -346,7 +403,9 @@ fn contribution(output: &Path, callback: bool) -> Result<Contribution, Cause> {
         // The worker puts its own folder before the path as it stands.
         let folder = output.parent().unwrap().to_str().unwrap();
         let path = field("deterministic-output-path").filter(|path| !path.is_empty());
-        let path = path.map(|path| PathBuf::from(format!("{folder}{path}"))).filter(|path| path.exists());
+        let path = path
+            .map(|path| PathBuf::from(format!("{folder}{path}")))
+            .filter(|path| path.exists());
         path.map(|path| digest::of_path(&path))
     };
     let digest = digest.ok_or(Cause::PostComputeResultDigestComputationFailed)?;
@@ -355,10 +414,17 @@ fn contribution(output: &Path, callback: bool) -> Result<Contribution, Cause> {
 
 /// Adds the files in `folder` and its folders to `files`.
 fn list(folder: &Path, files: &mut Vec<PathBuf>) {
-    let mut entries: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut entries: Vec<_> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
     entries.sort();
     for path in entries {
-        if path.is_dir() { list(&path, files) } else { files.push(path) }
+        if path.is_dir() {
+            list(&path, files)
+        } else {
+            files.push(path)
+        }
     }
 }
 
@@ -381,16 +447,31 @@ mod tests {
     #[test]
     fn results_are_refused_for_the_reasons_that_a_worker_has() {
         let result = ("r.json", "A result");
-        let good = ("computed.json", r#"{"deterministic-output-path": "/iexec_out/r.json"}"#);
+        let good = (
+            "computed.json",
+            r#"{"deterministic-output-path": "/iexec_out/r.json"}"#,
+        );
         let contributed = judge(&[result, good], false).unwrap();
-        assert_eq!(contributed.digest, "0xd885f429a59e0816822fc0927be6a6af20ade2c79db49df6c6022f79cb27ac16");
+        assert_eq!(
+            contributed.digest,
+            "0xd885f429a59e0816822fc0927be6a6af20ade2c79db49df6c6022f79cb27ac16"
+        );
         let long = "a-name-that-has-32-characters.txt";
         assert_eq!(long.len(), 33);
-        let too_long = judge(&[result, good, (&format!("folder/{}", &long[1..]), "")], false);
+        let too_long = judge(
+            &[result, good, (&format!("folder/{}", &long[1..]), "")],
+            false,
+        );
         assert_eq!(too_long, Err(Cause::PostComputeTooLongResultFileName));
         assert!(judge(&[result, good, (&long[2..], "")], false).is_ok());
-        assert_eq!(judge(&[result], false), Err(Cause::PostComputeSendComputedFileFailed));
-        assert_eq!(judge(&[result, ("computed.json", "{")], false), Err(Cause::PostComputeComputedFileNotFound));
+        assert_eq!(
+            judge(&[result], false),
+            Err(Cause::PostComputeSendComputedFileFailed)
+        );
+        assert_eq!(
+            judge(&[result, ("computed.json", "{")], false),
+            Err(Cause::PostComputeComputedFileNotFound)
+        );
         for computed in [
             "{}",
             r#"{"deterministic-output-path": ""}"#,
@@ -398,13 +479,28 @@ mod tests {
             r#"{"deterministic-output-path": "r.json"}"#,
         ] {
             let cause = judge(&[result, ("computed.json", computed)], false);
-            assert_eq!(cause, Err(Cause::PostComputeResultDigestComputationFailed), "{computed}");
+            assert_eq!(
+                cause,
+                Err(Cause::PostComputeResultDigestComputationFailed),
+                "{computed}"
+            );
         }
-        assert_eq!(judge(&[result, good], true), Err(Cause::PostComputeResultDigestComputationFailed));
+        assert_eq!(
+            judge(&[result, good], true),
+            Err(Cause::PostComputeResultDigestComputationFailed)
+        );
         let called = judge(&[("computed.json", r#"{"callback-data": "0xab"}"#)], true).unwrap();
         assert_eq!(called.digest, keccak(&[0xab]));
         let both = r#"{"deterministic-output-path": "/iexec_out/r.json", "callback-data": "0xab"}"#;
-        assert_eq!(judge(&[result, ("computed.json", both)], false), Err(Cause::FinalizeReverted));
-        assert_eq!(judge(&[result, ("computed.json", both)], true).unwrap().digest, keccak(&[0xab]));
+        assert_eq!(
+            judge(&[result, ("computed.json", both)], false),
+            Err(Cause::FinalizeReverted)
+        );
+        assert_eq!(
+            judge(&[result, ("computed.json", both)], true)
+                .unwrap()
+                .digest,
+            keccak(&[0xab])
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! The command line: what the user typed (`Args`) -> what the program does ([`Options`]). No file is touched here.
+//! The command line: what the user typed (`Args`) -> what the program does ([`Options`]). No file
+//! is touched here.
 
 use std::env;
 use std::ffi::OsString;
@@ -13,8 +14,13 @@ use url::Url;
 
 use crate::source::{DEFAULT_MAX_PIXELS, FetchOptions, Proxies, Source};
 
-static VERSION: LazyLock<String> =
-    LazyLock::new(|| format!("{} (libtorch {})", env!("CARGO_PKG_VERSION"), maskrcnn::libtorch_version()));
+static VERSION: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "{} (libtorch {})",
+        env!("CARGO_PKG_VERSION"),
+        maskrcnn::libtorch_version()
+    )
+});
 
 const DEFAULT_OUTPUT: &str = "out";
 
@@ -33,16 +39,21 @@ Examples:
 Exit status: 0 when every image was done, also when nothing was found; 1 when something failed; 2 when the \
 command line makes no sense.";
 
-/// Public gateways that give raw blocks, so that the content can be checked: those that the IPFS project keeps.
-const IPFS_GATEWAYS: [&str; 3] = ["https://trustless-gateway.link", "https://ipfs.io", "https://dweb.link"];
+/// Public gateways that give raw blocks, so that the content can be checked: those that the IPFS
+/// project keeps.
+const IPFS_GATEWAYS: [&str; 3] = [
+    "https://trustless-gateway.link",
+    "https://ipfs.io",
+    "https://dweb.link",
+];
 
-/// Finds the objects in photos, pixel by pixel, with Mask R-CNN. For each image it writes a picture with the objects
-/// drawn on it (PNG) and a list of them (JSON).
+/// Finds the objects in photos, pixel by pixel, with Mask R-CNN. For each image it writes a picture
+/// with the objects drawn on it (PNG) and a list of them (JSON).
 #[derive(Debug, Parser)]
 #[command(name = "maskrcnn", version = VERSION.as_str(), after_help = EXAMPLES, max_term_width = 110)]
 struct Args {
-    /// Images: PNG, JPEG, WebP, GIF, BMP or TIFF files, or their http, https, data or ipfs addresses; - reads one from
-    /// standard input
+    /// Images: PNG, JPEG, WebP, GIF, BMP or TIFF files, or their http, https, data or ipfs
+    /// addresses; - reads one from standard input
     #[arg(value_name = "IMAGE", required = true)]
     images: Vec<OsString>,
 
@@ -50,8 +61,8 @@ struct Args {
     #[arg(short, long, value_name = "DIR", default_value = DEFAULT_OUTPUT)]
     output: PathBuf,
 
-    /// Weights to use: a safetensors or PyTorch .pth file, or its address [default: the file `weights` beside the
-    /// program, else the ones built in]
+    /// Weights to use: a safetensors or PyTorch .pth file, or its address [default: the file
+    /// `weights` beside the program, else the ones built in]
     #[arg(short, long, value_name = "FILE")]
     weights: Option<OsString>,
 
@@ -108,17 +119,19 @@ struct Args {
         value_parser = clap::value_parser!(u64).range(1..=4294), allow_negative_numbers = true)]
     max_megapixels: u64,
 
-    /// Largest image to fetch, in bytes or with K, M or G (1024 each); weights may be as large as there is room for
+    /// Largest image to fetch, in bytes or with K, M or G (1024 each); weights may be as large as
+    /// there is room for
     #[arg(long, value_name = "SIZE", default_value = "64M", value_parser = bytes, help_heading = "Fetching")]
     max_bytes: u64,
 
-    /// How long fetching an image may take; a server may be silent for a quarter of it, and weights may take thirty
-    /// times as long
+    /// How long fetching an image may take; a server may be silent for a quarter of it, and weights
+    /// may take thirty times as long
     #[arg(long, value_name = "SECONDS", default_value = "120", value_parser = clap::value_parser!(u64).range(1..=86400),
         help_heading = "Fetching")]
     timeout: u64,
 
-    /// Connect to public addresses only, never to this machine, its network or a cloud's metadata; proxies are not used
+    /// Connect to public addresses only, never to this machine, its network or a cloud's metadata;
+    /// proxies are not used
     #[arg(long, help_heading = "Fetching")]
     public_only: bool,
 
@@ -187,14 +200,15 @@ pub enum Verbosity {
 }
 
 impl Options {
-    /// From the command line of this process; prints help, version or a usage error and exits when that is all there is
-    /// to do.
+    /// From the command line of this process; prints help, version or a usage error and exits when
+    /// that is all there is to do.
     pub fn from_command_line() -> Self {
         Self::parse(env::args_os()).unwrap_or_else(|error| error.exit())
     }
 
-    /// From the command line of this process in an iExec task. The worker may hand over the images, so none need be named;
-    /// only public addresses are fetched from, and no proxy of the environment is used.
+    /// From the command line of this process in an iExec task. The worker may hand over the images,
+    /// so none need be named; only public addresses are fetched from, and no proxy of the
+    /// environment is used.
     ///
     /// # Errors
     ///
@@ -211,23 +225,38 @@ impl Options {
     fn parse(words: impl IntoIterator<Item: Into<OsString> + Clone>) -> Result<Self, clap::Error> {
         let args = Args::try_parse_from(words)?;
         if args.callback {
-            let message = "--callback works in an iExec task only: it adds to the task's computed.json";
+            let message =
+                "--callback works in an iExec task only: it adds to the task's computed.json";
             return Err(Args::command().error(ErrorKind::ArgumentConflict, message));
         }
         Self::resolve(args, false)
     }
 
     /// The same from `words`, the first of which is the program's name.
-    pub fn parse_in_task(words: impl IntoIterator<Item: Into<OsString> + Clone>) -> Result<Self, clap::Error> {
+    pub fn parse_in_task(
+        words: impl IntoIterator<Item: Into<OsString> + Clone>,
+    ) -> Result<Self, clap::Error> {
         let command = Args::command().mut_arg("images", |images| images.required(false));
         let args = Args::from_arg_matches(&command.try_get_matches_from(words)?)?;
-        Self::resolve(Args { public_only: true, ..args }, true)
+        Self::resolve(
+            Args {
+                public_only: true,
+                ..args
+            },
+            true,
+        )
     }
 
-    /// `reproducible`: whether results must be the same on every processor when the command line says nothing of it.
+    /// `reproducible`: whether results must be the same on every processor when the command line
+    /// says nothing of it.
     fn resolve(args: Args, reproducible: bool) -> Result<Self, clap::Error> {
         let sources: Vec<_> = args.images.iter().map(|name| Source::new(name)).collect();
-        if sources.iter().filter(|source| **source == Source::Stdin).count() > 1 {
+        if sources
+            .iter()
+            .filter(|source| **source == Source::Stdin)
+            .count()
+            > 1
+        {
             let message = "`-` stands twice among the images; standard input can be read only once";
             return Err(Args::command().error(ErrorKind::ArgumentConflict, message));
         }
@@ -260,7 +289,11 @@ impl Options {
                 public_only: args.public_only,
                 ipfs_gateways: args.ipfs_gateways,
                 ca_file: args.ca_file,
-                proxies: if args.public_only { Proxies::default() } else { proxies() },
+                proxies: if args.public_only {
+                    Proxies::default()
+                } else {
+                    proxies()
+                },
                 temporary: env::temp_dir(),
             },
             device: args.device,
@@ -282,7 +315,8 @@ impl Options {
     }
 }
 
-/// Whether results must be the same on every processor: as the command line says, or else `default`.
+/// Whether results must be the same on every processor: as the command line says, or else
+/// `default`.
 fn deterministic(args: &Args, default: bool) -> bool {
     args.deterministic || default && !args.no_deterministic
 }
@@ -303,20 +337,28 @@ fn count(text: &str) -> Result<usize, String> {
 
 /// The name of a device. The library's error names it too; clap has done that already.
 fn device(text: &str) -> Result<Device, String> {
-    text.parse().map_err(|_| "expected cpu, cuda, cuda:N or mps".into())
+    text.parse()
+        .map_err(|_| "expected cpu, cuda, cuda:N or mps".into())
 }
 
 /// A number of threads that a machine can start.
 fn threads(text: &str) -> Result<usize, String> {
     let most = maskrcnn::MAX_THREADS;
-    let number = text.parse().ok().filter(|number| (1..=most).contains(number));
+    let number = text
+        .parse()
+        .ok()
+        .filter(|number| (1..=most).contains(number));
     number.ok_or_else(|| format!("expected a whole number from 1 to {most}"))
 }
 
 /// The name of a class; a space after the comma is not part of it.
 fn class(text: &str) -> Result<String, String> {
     let name = text.trim();
-    if name.is_empty() { Err("expected names of classes, separated by commas".into()) } else { Ok(name.to_owned()) }
+    if name.is_empty() {
+        Err("expected names of classes, separated by commas".into())
+    } else {
+        Ok(name.to_owned())
+    }
 }
 
 /// A number of bytes, such as 500, 64M or 1.5 GiB without its space.
@@ -351,7 +393,11 @@ fn proxies() -> Proxies {
         values.into_iter().flatten().find(|value| !value.is_empty())
     };
     let proxy = |name| value(name).or_else(|| value("all_proxy"));
-    Proxies { http: proxy("http_proxy"), https: proxy("https_proxy"), except: value("no_proxy").unwrap_or_default() }
+    Proxies {
+        http: proxy("http_proxy"),
+        https: proxy("https_proxy"),
+        except: value("no_proxy").unwrap_or_default(),
+    }
 }
 
 #[cfg(test)]
@@ -376,22 +422,33 @@ mod tests {
         assert_eq!(options.segment, SegmentOptions::default());
         assert_eq!(options.segment.score_threshold, 0.5);
         assert_eq!(options.style, Some(Style::default()));
-        assert_eq!((options.weights, options.threads, options.device), (None, None, Device::Cpu));
+        assert_eq!(
+            (options.weights, options.threads, options.device),
+            (None, None, Device::Cpu)
+        );
         assert_eq!(options.max_pixels, 100_000_000);
         let fetch = options.fetch;
         assert_eq!(
             (fetch.max_image_bytes, fetch.timeout, fetch.public_only),
             (64 << 20, Duration::from_secs(120), false)
         );
-        let gateways: Vec<_> = fetch.ipfs_gateways.iter().filter_map(Url::host_str).collect();
+        let gateways: Vec<_> = fetch
+            .ipfs_gateways
+            .iter()
+            .filter_map(Url::host_str)
+            .collect();
         assert_eq!(gateways, ["trustless-gateway.link", "ipfs.io", "dweb.link"]);
         assert_eq!(options.verbosity, Verbosity::Normal);
     }
 
     #[test]
     fn classes_are_split_at_commas_and_trimmed_and_keep_their_inner_spaces() {
-        let classes = |text| options(&["--classes", text, "a.png"]).map(|options| options.segment.classes);
-        assert_eq!(classes("person, potted plant"), Ok(Some(vec!["person".into(), "potted plant".into()])));
+        let classes =
+            |text| options(&["--classes", text, "a.png"]).map(|options| options.segment.classes);
+        assert_eq!(
+            classes("person, potted plant"),
+            Ok(Some(vec!["person".into(), "potted plant".into()]))
+        );
         for bad in ["", "person,", ",", " "] {
             assert_eq!(classes(bad), Err(ErrorKind::ValueValidation), "{bad:?}");
         }
@@ -401,25 +458,48 @@ mod tests {
     fn numbers_out_of_range_are_refused() {
         for option in ["--threshold", "--mask-opacity"] {
             for bad in ["1.01", "-0.1", "NaN", "inf", "half", "", "50%"] {
-                assert_eq!(options(&[option, bad, "a.png"]).unwrap_err(), ErrorKind::ValueValidation, "{option} {bad}");
+                assert_eq!(
+                    options(&[option, bad, "a.png"]).unwrap_err(),
+                    ErrorKind::ValueValidation,
+                    "{option} {bad}"
+                );
             }
             for good in ["0", "1", "0.25", "1e-3"] {
                 assert!(options(&[option, good, "a.png"]).is_ok(), "{option} {good}");
             }
         }
         for bad in ["257", "1000000", "99999999999999999999", "1.5", "two"] {
-            assert_eq!(options(&["--threads", bad, "a.png"]).unwrap_err(), ErrorKind::ValueValidation, "{bad}");
+            assert_eq!(
+                options(&["--threads", bad, "a.png"]).unwrap_err(),
+                ErrorKind::ValueValidation,
+                "{bad}"
+            );
         }
-        assert_eq!(options(&["--threads", "256", "a.png"]).unwrap().threads, Some(256));
+        assert_eq!(
+            options(&["--threads", "256", "a.png"]).unwrap().threads,
+            Some(256)
+        );
         for option in ["--threads", "--max-detections"] {
-            assert_eq!(options(&[option, "0", "a.png"]).unwrap_err(), ErrorKind::ValueValidation, "{option}");
+            assert_eq!(
+                options(&[option, "0", "a.png"]).unwrap_err(),
+                ErrorKind::ValueValidation,
+                "{option}"
+            );
         }
     }
 
     #[test]
     fn sizes_have_units_of_1024() {
-        let size = |text| options(&["--max-bytes", text, "a.png"]).map(|options| options.fetch.max_image_bytes);
-        for (text, bytes) in [("1", 1), ("500000", 500_000), ("8k", 8192), ("1.5M", 3 << 19), ("2GiB", 2 << 30)] {
+        let size = |text| {
+            options(&["--max-bytes", text, "a.png"]).map(|options| options.fetch.max_image_bytes)
+        };
+        for (text, bytes) in [
+            ("1", 1),
+            ("500000", 500_000),
+            ("8k", 8192),
+            ("1.5M", 3 << 19),
+            ("2GiB", 2 << 30),
+        ] {
             assert_eq!(size(text), Ok(bytes), "{text}");
         }
         for bad in ["", "0", "M", "1T", "1 M", "NaN", "inf", "1e300", "0.5"] {
@@ -429,7 +509,8 @@ mod tests {
 
     #[test]
     fn the_largest_image_is_given_in_megapixels() {
-        let pixels = |text| options(&["--max-megapixels", text, "a.png"]).map(|options| options.max_pixels);
+        let pixels =
+            |text| options(&["--max-megapixels", text, "a.png"]).map(|options| options.max_pixels);
         assert_eq!(pixels("12"), Ok(12_000_000));
         for bad in ["0", "-1", "1.5", "4295", ""] {
             assert_eq!(pixels(bad), Err(ErrorKind::ValueValidation), "{bad}");
@@ -438,14 +519,24 @@ mod tests {
 
     #[test]
     fn gateways_that_are_named_replace_the_built_in_ones() {
-        let args = ["--ipfs-gateway", "http://127.0.0.1:8080", "--ipfs-gateway", "https://b.example/x", "a.png"];
+        let args = [
+            "--ipfs-gateway",
+            "http://127.0.0.1:8080",
+            "--ipfs-gateway",
+            "https://b.example/x",
+            "a.png",
+        ];
         let gateways = options(&args).unwrap().fetch.ipfs_gateways;
         assert_eq!(
             gateways.iter().map(Url::as_str).collect::<Vec<_>>(),
             ["http://127.0.0.1:8080/", "https://b.example/x"]
         );
         for bad in ["", "ipfs.io", "ftp://ipfs.io", "https://"] {
-            assert_eq!(options(&["--ipfs-gateway", bad, "a"]).unwrap_err(), ErrorKind::ValueValidation, "{bad}");
+            assert_eq!(
+                options(&["--ipfs-gateway", bad, "a"]).unwrap_err(),
+                ErrorKind::ValueValidation,
+                "{bad}"
+            );
         }
     }
 
@@ -453,16 +544,48 @@ mod tests {
     fn weights_are_a_file_or_an_address_and_never_standard_input() {
         let weights = |name| options(&["-w", name, "a.png"]).unwrap().weights.unwrap();
         assert_eq!(weights("-"), Source::File("-".into()));
-        assert!(matches!(weights("https://example.org/w.pth"), Source::Url(_)));
+        assert!(matches!(
+            weights("https://example.org/w.pth"),
+            Source::Url(_)
+        ));
     }
 
     #[test]
     fn each_drawing_option_changes_its_part_of_the_style_and_no_other() {
-        let style = |args: &[&str]| options(&[args, &["a.png"]].concat()).unwrap().style.unwrap();
-        assert_eq!(style(&["--no-masks"]), Style { masks: false, ..Style::default() });
-        assert_eq!(style(&["--no-boxes"]), Style { boxes: false, ..Style::default() });
-        assert_eq!(style(&["--no-captions"]), Style { captions: false, ..Style::default() });
-        assert_eq!(style(&["--mask-opacity", "0.125"]), Style { mask_opacity: 0.125, ..Style::default() });
+        let style = |args: &[&str]| {
+            options(&[args, &["a.png"]].concat())
+                .unwrap()
+                .style
+                .unwrap()
+        };
+        assert_eq!(
+            style(&["--no-masks"]),
+            Style {
+                masks: false,
+                ..Style::default()
+            }
+        );
+        assert_eq!(
+            style(&["--no-boxes"]),
+            Style {
+                boxes: false,
+                ..Style::default()
+            }
+        );
+        assert_eq!(
+            style(&["--no-captions"]),
+            Style {
+                captions: false,
+                ..Style::default()
+            }
+        );
+        assert_eq!(
+            style(&["--mask-opacity", "0.125"]),
+            Style {
+                mask_opacity: 0.125,
+                ..Style::default()
+            }
+        );
     }
 
     #[test]
@@ -485,9 +608,18 @@ mod tests {
 
     #[test]
     fn options_that_contradict_each_other_are_refused() {
-        assert_eq!(options(&["-q", "-v", "a.png"]).unwrap_err(), ErrorKind::ArgumentConflict);
-        assert_eq!(options(&["-", "a.png", "-"]).unwrap_err(), ErrorKind::ArgumentConflict);
-        assert_eq!(options(&["--json-only", "--no-boxes", "a.png"]).unwrap_err(), ErrorKind::ArgumentConflict);
+        assert_eq!(
+            options(&["-q", "-v", "a.png"]).unwrap_err(),
+            ErrorKind::ArgumentConflict
+        );
+        assert_eq!(
+            options(&["-", "a.png", "-"]).unwrap_err(),
+            ErrorKind::ArgumentConflict
+        );
+        assert_eq!(
+            options(&["--json-only", "--no-boxes", "a.png"]).unwrap_err(),
+            ErrorKind::ArgumentConflict
+        );
         assert_eq!(options(&["--json-only", "a.png"]).unwrap().style, None);
     }
 }

@@ -8,8 +8,8 @@ use anyhow::Result;
 use crate::memory::OutOfMemory;
 use crate::source::FetchError;
 
-/// A kind of error of the program itself; [`maskrcnn::Error`] and [`FetchError`] have their own, and
-/// [`OutOfMemory`] is always [`Code::OutOfMemory`].
+/// A kind of error of the program itself; [`maskrcnn::Error`] and [`FetchError`] have their own,
+/// and [`OutOfMemory`] is always [`Code::OutOfMemory`].
 #[derive(Clone, Copy, Debug)]
 pub enum Code {
     /// The arguments of a task make no sense.
@@ -43,7 +43,11 @@ pub enum Code {
 impl Code {
     /// An error of this kind, in these words.
     pub fn error(self, message: impl Into<String>) -> anyhow::Error {
-        Coded { code: self, error: anyhow::Error::msg(message.into()) }.into()
+        Coded {
+            code: self,
+            error: anyhow::Error::msg(message.into()),
+        }
+        .into()
     }
 
     fn as_str(self) -> &'static str {
@@ -94,7 +98,11 @@ impl<T, E: Into<anyhow::Error>> OrCode<T> for Result<T, E> {
     fn or_code(self, code: Code) -> Result<T> {
         self.map_err(|error| {
             let error = error.into();
-            if known(&error).is_some() { error } else { Coded { code, error }.into() }
+            if known(&error).is_some() {
+                error
+            } else {
+                Coded { code, error }.into()
+            }
         })
     }
 }
@@ -106,25 +114,37 @@ pub fn of(error: &anyhow::Error) -> &'static str {
 
 fn known(error: &anyhow::Error) -> Option<&'static str> {
     error.chain().find_map(|error| {
-        let coded = error.downcast_ref::<Coded>().map(|coded| coded.code.as_str());
+        let coded = error
+            .downcast_ref::<Coded>()
+            .map(|coded| coded.code.as_str());
         coded
             .or_else(|| error.downcast_ref().map(maskrcnn::Error::code))
             .or_else(|| error.downcast_ref().map(FetchError::code))
-            .or_else(|| error.downcast_ref().map(|_: &OutOfMemory| Code::OutOfMemory.as_str()))
+            .or_else(|| {
+                error
+                    .downcast_ref()
+                    .map(|_: &OutOfMemory| Code::OutOfMemory.as_str())
+            })
     })
 }
 
 /// What the system said, when that is the cause of `error`.
 pub fn system(error: &anyhow::Error) -> Option<&io::Error> {
     error.chain().find_map(|cause| {
-        let coded = cause.downcast_ref::<Coded>().and_then(|coded| coded.error.downcast_ref());
+        let coded = cause
+            .downcast_ref::<Coded>()
+            .and_then(|coded| coded.error.downcast_ref());
         coded.or_else(|| cause.downcast_ref())
     })
 }
 
 /// `error` in one line, with its code when `verbose`.
 pub fn line(error: &anyhow::Error, verbose: bool) -> String {
-    if verbose { format!("error[{}]: {error:#}", of(error)) } else { format!("error: {error:#}") }
+    if verbose {
+        format!("error[{}]: {error:#}", of(error))
+    } else {
+        format!("error: {error:#}")
+    }
 }
 
 /// Prints `error` as [`line`] has it.
@@ -142,14 +162,32 @@ mod tests {
     #[test]
     fn the_innermost_code_counts_and_the_words_stay() {
         let error = || Err::<(), _>(anyhow!("the cause").context("what was done"));
-        let coded = error().or_code(Code::NotAnImage).context("to what").or_code(Code::OutputFile).unwrap_err();
-        assert_eq!(line(&coded, true), "error[not-an-image]: to what: what was done: the cause");
-        assert_eq!(line(&coded, false), "error: to what: what was done: the cause");
+        let coded = error()
+            .or_code(Code::NotAnImage)
+            .context("to what")
+            .or_code(Code::OutputFile)
+            .unwrap_err();
+        assert_eq!(
+            line(&coded, true),
+            "error[not-an-image]: to what: what was done: the cause"
+        );
+        assert_eq!(
+            line(&coded, false),
+            "error: to what: what was done: the cause"
+        );
         assert_eq!(of(&error().unwrap_err()), "internal");
-        let library = maskrcnn::Error::Malformed { format: "zip", reason: String::new() };
-        let library = Err::<(), _>(library).context("cannot load it").or_code(Code::System).unwrap_err();
+        let library = maskrcnn::Error::Malformed {
+            format: "zip",
+            reason: String::new(),
+        };
+        let library = Err::<(), _>(library)
+            .context("cannot load it")
+            .or_code(Code::System)
+            .unwrap_err();
         assert_eq!(of(&library), "damaged-checkpoint");
-        let memory = Err::<(), _>(OutOfMemory("to decode it")).context("cannot decode it").or_code(Code::BadImage);
+        let memory = Err::<(), _>(OutOfMemory("to decode it"))
+            .context("cannot decode it")
+            .or_code(Code::BadImage);
         assert_eq!(of(&memory.unwrap_err()), "out-of-memory");
     }
 }

@@ -1,7 +1,8 @@
-//! A task of iExec: what the worker says in the environment -> [`Options`], and what the run gave -> the files that the
-//! worker looks for. docs/iexec.md is its description for requesters.
+//! A task of iExec: what the worker says in the environment -> [`Options`], and what the run gave
+//! -> the files that the worker looks for. docs/iexec.md is its description for requesters.
 //!
-//! The worker's side is iexec-common, `IexecEnvUtils.java`; the files are those of its `ComputedFile.java`.
+//! The worker's side is iexec-common, `IexecEnvUtils.java`; the files are those of its
+//! `ComputedFile.java`.
 
 mod blame;
 mod callback;
@@ -27,12 +28,12 @@ use results::Results;
 /// What the environment names when the task has no dataset.
 const NO_DATASET: &str = "0x0000000000000000000000000000000000000000";
 
-/// Largest weights that a task fetches, in bytes: the addresses are the requester's, the disk is the worker's. The largest
-/// checkpoint of the known families has 0.2 GB.
+/// Largest weights that a task fetches, in bytes: the addresses are the requester's, the disk is
+/// the worker's. The largest checkpoint of the known families has 0.2 GB.
 const MAX_WEIGHTS_BYTES: u64 = 2 << 30;
 
-/// What a worker says about the task that it runs this program for. The program reads nothing else of the environment in a
-/// task.
+/// What a worker says about the task that it runs this program for. The program reads nothing else
+/// of the environment in a task.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Task {
     /// Where the results go: `IEXEC_OUT`.
@@ -61,14 +62,21 @@ impl Task {
     }
 
     fn from_variables(variable: Variable) -> Result<Option<Self>> {
-        let Some(output) = variable("IEXEC_OUT") else { return Ok(None) };
+        let Some(output) = variable("IEXEC_OUT") else {
+            return Ok(None);
+        };
         let output = PathBuf::from(output);
         if !output.is_absolute() {
-            bail!("expected an absolute path in IEXEC_OUT, found `{}`", output.display());
+            bail!(
+                "expected an absolute path in IEXEC_OUT, found `{}`",
+                output.display()
+            );
         }
         let folder = variable("IEXEC_IN").map(PathBuf::from);
         let file = |name: &OsStr| {
-            let folder = folder.as_ref().context("the task has files, but IEXEC_IN does not say where they are")?;
+            let folder = folder
+                .as_ref()
+                .context("the task has files, but IEXEC_IN does not say where they are")?;
             inside(folder, name)
         };
         let inputs = (1..=number(variable, "IEXEC_INPUT_FILES_NUMBER", 0)?).map(|n| {
@@ -81,17 +89,27 @@ impl Task {
             None => None,
         };
         let index = number(variable, "IEXEC_BOT_TASK_INDEX", 0)?;
-        Ok(Some(Self { output, inputs, dataset, index, bag: number(variable, "IEXEC_BOT_SIZE", 1)? }))
+        Ok(Some(Self {
+            output,
+            inputs,
+            dataset,
+            index,
+            bag: number(variable, "IEXEC_BOT_SIZE", 1)?,
+        }))
     }
 
     /// The task's own among `images`: its positions, from 0.
     ///
-    /// In a bag of tasks all have the same images, and each does one: task 0 the first, task 1 the second, and on from the
-    /// first again when there are more tasks than images. The index counts through the requester's order, which may be
-    /// matched in several deals, each with its own bag; so the bag's size cannot tell which images are left, and does not
-    /// count but for being a bag.
+    /// In a bag of tasks all have the same images, and each does one: task 0 the first, task 1 the
+    /// second, and on from the first again when there are more tasks than images. The index counts
+    /// through the requester's order, which may be matched in several deals, each with its own bag;
+    /// so the bag's size cannot tell which images are left, and does not count but for being a bag.
     fn own(&self, images: usize) -> Vec<usize> {
-        if (self.bag > 1 || self.index > 0) && images > 1 { vec![self.index % images] } else { (0..images).collect() }
+        if (self.bag > 1 || self.index > 0) && images > 1 {
+            vec![self.index % images]
+        } else {
+            (0..images).collect()
+        }
     }
 
     /// What the program is to do: what the arguments say, within what a task may.
@@ -100,15 +118,19 @@ impl Task {
     ///
     /// When there is no image to work on, or more than one to report to a contract.
     fn apply(&self, options: &mut Options) -> Result<()> {
-        options.sources.extend(self.inputs.iter().cloned().map(Source::File));
+        options
+            .sources
+            .extend(self.inputs.iter().cloned().map(Source::File));
         let own = self.own(options.sources.len());
         if own.is_empty() {
             let message = "the task has no image: name one in iexec_args, by its address, or in iexec_input_files";
             return Err(Code::CommandLine.error(message));
         }
         if options.callback && own.len() > 1 {
-            let message =
-                format!("--callback reports one image, and the task has {}; give each its own task", own.len());
+            let message = format!(
+                "--callback reports one image, and the task has {}; give each its own task",
+                own.len()
+            );
             return Err(Code::ManyImages.error(message));
         }
         let note = |text: String| {
@@ -125,16 +147,29 @@ impl Task {
             ));
         }
         if own.len() < options.sources.len() {
-            note(format!("task {} of the bag does image {} of {}", self.index, own[0] + 1, options.sources.len()));
+            note(format!(
+                "task {} of the bag does image {} of {}",
+                self.index,
+                own[0] + 1,
+                options.sources.len()
+            ));
         }
-        options.sources = own.iter().map(|&position| options.sources[position].clone()).collect();
+        options.sources = own
+            .iter()
+            .map(|&position| options.sources[position].clone())
+            .collect();
         options.numbers = Some(own.into_iter().map(|position| position + 1).collect());
         for source in &options.sources {
-            if let Some(path) = source.path().filter(|path| self.inputs.iter().any(|input| input == path))
-                && fs::symlink_metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+            if let Some(path) = source
+                .path()
+                .filter(|path| self.inputs.iter().any(|input| input == path))
+                && fs::symlink_metadata(path)
+                    .is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
             {
-                let message =
-                    format!("the worker did not bring the input file `{}`; is its address right?", path.display());
+                let message = format!(
+                    "the worker did not bring the input file `{}`; is its address right?",
+                    path.display()
+                );
                 return Err(Code::InputFile.error(message));
             }
         }
@@ -171,19 +206,31 @@ fn inside(folder: &Path, name: &OsStr) -> Result<PathBuf> {
     let mut components = path.components();
     match (components.next(), components.next()) {
         (Some(Component::Normal(only)), None) if only == name => Ok(folder.join(path)),
-        _ => bail!("expected the name of a file in `{}`, found `{}`", folder.display(), path.display()),
+        _ => bail!(
+            "expected the name of a file in `{}`, found `{}`",
+            folder.display(),
+            path.display()
+        ),
     }
 }
 
 /// The number that a variable of the environment holds.
 fn number(variable: Variable, name: &str, default: usize) -> Result<usize> {
-    let Some(value) = variable(name) else { return Ok(default) };
+    let Some(value) = variable(name) else {
+        return Ok(default);
+    };
     let number = value.to_str().and_then(|text| text.parse().ok());
-    number.with_context(|| format!("expected a whole number in {name}, found `{}`", value.display()))
+    number.with_context(|| {
+        format!(
+            "expected a whole number in {name}, found `{}`",
+            value.display()
+        )
+    })
 }
 
-/// Does the task: true when every image was done. The requester's faults end with a result that says so, to be paid like
-/// any other; after all others there is none, and the worker reports a failure. Every error is printed.
+/// Does the task: true when every image was done. The requester's faults end with a result that
+/// says so, to be paid like any other; after all others there is none, and the worker reports a
+/// failure. Every error is printed.
 pub fn run(task: &Task) -> bool {
     attempt(task).unwrap_or_else(|error| {
         code::print(&error, false);
@@ -204,7 +251,9 @@ fn attempt(task: &Task) -> Result<bool> {
             error.print().ok();
             remove_all(task)?;
             // Behind `--` it would be an image of that name.
-            let callback = env::args_os().take_while(|word| word != "--").any(|word| word == "--callback");
+            let callback = env::args_os()
+                .take_while(|word| word != "--")
+                .any(|word| word == "--callback");
             Results::failed(&usage(&error), callback)
         }
     };
@@ -222,7 +271,12 @@ fn attempt(task: &Task) -> Result<bool> {
 /// When the results would replace what the task reads.
 fn segment(task: &Task, output: &OutputDir, mut options: Options) -> Result<Option<Results>> {
     let applied = task.apply(&mut options);
-    let inputs: Vec<_> = options.sources.iter().chain(&options.weights).cloned().collect();
+    let inputs: Vec<_> = options
+        .sources
+        .iter()
+        .chain(&options.weights)
+        .cloned()
+        .collect();
     output.protect(&inputs, &results::NAMES.map(|name| task.output.join(name)))?;
     remove_all(task)?;
     Ok(match applied.and_then(|()| app::run(&options)) {
@@ -237,14 +291,21 @@ fn segment(task: &Task, output: &OutputDir, mut options: Options) -> Result<Opti
 /// What clap says about the command line, in one sentence.
 fn usage(error: &clap::Error) -> anyhow::Error {
     let text = error.to_string();
-    let line = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
-    let line =
-        if error.use_stderr() { line } else { "the arguments ask for help or the version, and for nothing else" };
+    let line = text
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .trim_start_matches("error: ");
+    let line = if error.use_stderr() {
+        line
+    } else {
+        "the arguments ask for help or the version, and for nothing else"
+    };
     Code::CommandLine.error(line)
 }
 
-/// In a task, takes back an earlier run's word to the worker. To be called before anything that can fail: a crash must
-/// not leave it for ours.
+/// In a task, takes back an earlier run's word to the worker. To be called before anything that can
+/// fail: a crash must not leave it for ours.
 ///
 /// # Errors
 ///
@@ -258,7 +319,9 @@ pub fn forget() -> Result<()> {
 
 /// Removes what says how an earlier run of the task ended.
 fn remove_all(task: &Task) -> Result<()> {
-    results::NAMES.iter().try_for_each(|name| remove(&task.output.join(name)))
+    results::NAMES
+        .iter()
+        .try_for_each(|name| remove(&task.output.join(name)))
 }
 
 /// Removes the file `path`, if it is there.
@@ -294,7 +357,11 @@ pub mod fuzzing {
         let mut options = Options::parse_in_task(words).ok()?;
         task.apply(&mut options).ok()?;
         let results = app::plan(&options, &OutputDir::unchecked(&task.output)).concat();
-        Some(Plan { given: task.inputs.into_iter().chain(task.dataset).collect(), options, results })
+        Some(Plan {
+            given: task.inputs.into_iter().chain(task.dataset).collect(),
+            options,
+            results,
+        })
     }
 }
 

@@ -1,4 +1,5 @@
-//! Large pieces of memory, asked for in a way that can be refused: elsewhere a lack of memory ends the program.
+//! Large pieces of memory, asked for in a way that can be refused: elsewhere a lack of memory ends
+//! the program.
 
 use thiserror::Error;
 
@@ -10,7 +11,8 @@ pub struct OutOfMemory(
     pub &'static str,
 );
 
-/// Asks whether there are `bytes` more at this moment, for libraries that cannot bear to be refused.
+/// Asks whether there are `bytes` more at this moment, for libraries that cannot bear to be
+/// refused.
 ///
 /// # Errors
 ///
@@ -20,7 +22,11 @@ pub fn ensure(bytes: u64, purpose: &'static str) -> Result<(), OutOfMemory> {
     let taken = usize::try_from(bytes).is_ok_and(|bytes| probe.try_reserve_exact(bytes).is_ok());
     // Or the compiler leaves the allocation out.
     std::hint::black_box(probe);
-    if taken { Ok(()) } else { Err(OutOfMemory(purpose)) }
+    if taken {
+        Ok(())
+    } else {
+        Err(OutOfMemory(purpose))
+    }
 }
 
 /// Appends `more` to `bytes`.
@@ -29,7 +35,9 @@ pub fn ensure(bytes: u64, purpose: &'static str) -> Result<(), OutOfMemory> {
 ///
 /// When there is no room; `bytes` are then as before.
 pub fn append(bytes: &mut Vec<u8>, more: &[u8], purpose: &'static str) -> Result<(), OutOfMemory> {
-    bytes.try_reserve(more.len()).map_err(|_| OutOfMemory(purpose))?;
+    bytes
+        .try_reserve(more.len())
+        .map_err(|_| OutOfMemory(purpose))?;
     bytes.extend_from_slice(more);
     Ok(())
 }
@@ -43,7 +51,10 @@ mod tests {
         assert_eq!(ensure(1 << 20, "to test"), Ok(()));
         for bytes in [1 << 50, i64::MAX as u64, u64::MAX] {
             let refused = ensure(bytes, "to test; buy some").unwrap_err();
-            assert_eq!(refused.to_string(), "there is not enough memory to test; buy some");
+            assert_eq!(
+                refused.to_string(),
+                "there is not enough memory to test; buy some"
+            );
         }
     }
 }

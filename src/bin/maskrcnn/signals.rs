@@ -11,22 +11,27 @@ use signal_hook::low_level;
 use crate::code::{Code, OrCode};
 use crate::temporary;
 
-/// From now on SIGINT, SIGTERM and SIGHUP remove the temporary files before they end the process, as they always do:
-/// a shell sees 130, 143 and 129. Those that whoever started the program has it ignore stay ignored, as after `nohup`.
+/// From now on SIGINT, SIGTERM and SIGHUP remove the temporary files before they end the process,
+/// as they always do: a shell sees 130, 143 and 129. Those that whoever started the program has it
+/// ignore stay ignored, as after `nohup`.
 pub fn handle() -> Result<()> {
     listen().or_code(Code::System)
 }
 
 fn listen() -> Result<()> {
     let ignored = ignored();
-    let wanted = [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| ignored >> (signal - 1) & 1 == 0);
+    let wanted = [SIGINT, SIGTERM, SIGHUP]
+        .into_iter()
+        .filter(|signal| ignored >> (signal - 1) & 1 == 0);
     let mut signals = Signals::new(wanted).context("cannot listen to signals")?;
     let wait = move || {
         if let Some(signal) = signals.forever().next() {
             temporary::remove_all(|| end(signal));
         }
     };
-    thread::Builder::new().spawn(wait).context("cannot start the thread that listens to signals")?;
+    thread::Builder::new()
+        .spawn(wait)
+        .context("cannot start the thread that listens to signals")?;
     Ok(())
 }
 
@@ -44,5 +49,6 @@ fn end(signal: c_int) {
 fn ignored() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .unwrap_or(0)
 }

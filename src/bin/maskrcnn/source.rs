@@ -1,4 +1,5 @@
-//! Images from outside: what the user named -> bytes -> upright RGB pixels. Every limit on foreign input is here.
+//! Images from outside: what the user named -> bytes -> upright RGB pixels. Every limit on foreign
+//! input is here.
 
 mod address;
 mod decode;
@@ -34,8 +35,8 @@ pub use fetch_error::FetchError;
 use crate::code::{Code, OrCode};
 use crate::memory::OutOfMemory;
 
-/// Largest file that is read, in bytes: more than [`DEFAULT_MAX_PIXELS`] take as 8-bit RGBA without compression, and little
-/// enough that `/dev/zero` or a film by mistake ends soon.
+/// Largest file that is read, in bytes: more than [`DEFAULT_MAX_PIXELS`] take as 8-bit RGBA without
+/// compression, and little enough that `/dev/zero` or a film by mistake ends soon.
 pub const MAX_FILE_BYTES: u64 = 512 << 20;
 
 /// Where an image comes from.
@@ -62,7 +63,11 @@ pub struct Photo {
 impl Source {
     /// What `name`, an argument of the command line, stands for.
     pub fn new(name: &OsStr) -> Self {
-        if name == "-" { Self::Stdin } else { Self::not_stdin(name) }
+        if name == "-" {
+            Self::Stdin
+        } else {
+            Self::not_stdin(name)
+        }
     }
 
     /// What `name` stands for where standard input is no choice.
@@ -82,7 +87,11 @@ impl Source {
     pub fn file_name(&self) -> String {
         match self {
             Self::Stdin => String::new(),
-            Self::File(path) => path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+            Self::File(path) => path
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned(),
             Self::Url(address) => address.file_name(),
         }
     }
@@ -96,21 +105,35 @@ impl Source {
         }
     }
 
-    /// Reads and decodes the image, of `max_pixels` at most; `fetcher` gets it when it is an address.
+    /// Reads and decodes the image, of `max_pixels` at most; `fetcher` gets it when it is an
+    /// address.
     pub fn load(&self, fetcher: &Fetcher, max_pixels: u64) -> Result<Photo> {
-        let Fetched { content: bytes, notes } = self.read(fetcher).or_code(Code::ImageFile)?;
+        let Fetched {
+            content: bytes,
+            notes,
+        } = self.read(fetcher).or_code(Code::ImageFile)?;
         let known = image::guess_format(&bytes).is_ok_and(|format| format.reading_enabled());
         let sha256 = HEXLOWER.encode(&Sha256::digest(&bytes));
-        let pixels =
-            decode::decode(bytes, max_pixels).or_code(if known { Code::BadImage } else { Code::NotAnImage })?;
-        Ok(Photo { sha256, pixels, notes })
+        let pixels = decode::decode(bytes, max_pixels).or_code(if known {
+            Code::BadImage
+        } else {
+            Code::NotAnImage
+        })?;
+        Ok(Photo {
+            sha256,
+            pixels,
+            notes,
+        })
     }
 
     fn read(&self, fetcher: &Fetcher) -> Result<Fetched<Vec<u8>>> {
         let content = match self {
             Self::Stdin => {
                 let stdin = io::stdin().lock();
-                ensure!(!stdin.is_terminal(), "it is a terminal; pipe an image into the program, or name a file");
+                ensure!(
+                    !stdin.is_terminal(),
+                    "it is a terminal; pipe an image into the program, or name a file"
+                );
                 read_limited(stdin).context("cannot read standard input")?
             }
             Self::File(path) => {
@@ -124,12 +147,15 @@ impl Source {
             }
             Self::Url(address) => return Ok(fetcher.image(address)?),
         };
-        Ok(Fetched { content, notes: Vec::new() })
+        Ok(Fetched {
+            content,
+            notes: Vec::new(),
+        })
     }
 }
 
-/// The user's name for the source, made fit for one line of a terminal: standard input by its full name, control
-/// characters escaped, an empty name in quotes.
+/// The user's name for the source, made fit for one line of a terminal: standard input by its full
+/// name, control characters escaped, an empty name in quotes.
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if *self == Self::Stdin {
@@ -152,11 +178,18 @@ impl fmt::Display for Source {
 
 fn read_limited(reader: impl Read) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    reader.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(|error| match error.kind() {
-        io::ErrorKind::OutOfMemory => anyhow::Error::from(OutOfMemory("to read it")),
-        _ => error.into(),
-    })?;
-    ensure!(bytes.len() as u64 <= MAX_FILE_BYTES, "it is larger than the limit of {} MiB", MAX_FILE_BYTES >> 20);
+    reader
+        .take(MAX_FILE_BYTES + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| match error.kind() {
+            io::ErrorKind::OutOfMemory => anyhow::Error::from(OutOfMemory("to read it")),
+            _ => error.into(),
+        })?;
+    ensure!(
+        bytes.len() as u64 <= MAX_FILE_BYTES,
+        "it is larger than the limit of {} MiB",
+        MAX_FILE_BYTES >> 20
+    );
     Ok(bytes)
 }
 

@@ -1,5 +1,5 @@
-//! Files that are being written: under names that nobody looks for, until they are whole. Neither an error nor a signal
-//! leaves one behind; after SIGKILL a later run removes it.
+//! Files that are being written: under names that nobody looks for, until they are whole. Neither
+//! an error nor a signal leaves one behind; after SIGKILL a later run removes it.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, Permissions};
@@ -16,12 +16,12 @@ const PREFIX: &str = ".maskrcnn-";
 /// Characters after the prefix, of which none is known before.
 const RANDOM: usize = 6;
 
-/// How long nobody has written to a file before it may pass for left behind, empirical: a file waits for milliseconds, and
-/// who looks for it after a crash has an hour.
+/// How long nobody has written to a file before it may pass for left behind, empirical: a file
+/// waits for milliseconds, and who looks for it after a crash has an hour.
 const STALE: Duration = Duration::from_secs(3600);
 
-/// Every temporary file that exists. A file is made, renamed and removed only by who holds this, so that a signal finds
-/// each of them either here or gone.
+/// Every temporary file that exists. A file is made, renamed and removed only by who holds this, so
+/// that a signal finds each of them either here or gone.
 static EXISTING: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
 
 fn existing() -> MutexGuard<'static, BTreeSet<PathBuf>> {
@@ -39,19 +39,27 @@ pub struct Temporary {
 impl Temporary {
     /// A new file in `directory`, with the permissions of any new file.
     pub fn create(directory: &Path) -> io::Result<Self> {
-        // The mode of every new file, of which the umask takes its part; tempfile's own is for secrets.
+        // The mode of every new file, of which the umask takes its part; tempfile's own is for
+        // secrets.
         let permissions = Permissions::from_mode(0o666);
         let mut builder = Builder::new();
-        builder.prefix(PREFIX).rand_bytes(RANDOM).permissions(permissions);
+        builder
+            .prefix(PREFIX)
+            .rand_bytes(RANDOM)
+            .permissions(permissions);
         let mut existing = existing();
-        let (file, path) = builder.tempfile_in(directory)?.keep().map_err(|error| error.error)?;
+        let (file, path) = builder
+            .tempfile_in(directory)?
+            .keep()
+            .map_err(|error| error.error)?;
         existing.insert(path.clone());
         // For `remove_stale` of another process. A file system without locks loses only that.
         file.try_lock().ok();
         Ok(Self { file, path })
     }
 
-    /// Writes all of `content`, down to the disk: some file systems find out only then that they are full.
+    /// Writes all of `content`, down to the disk: some file systems find out only then that they
+    /// are full.
     pub fn write(&mut self, content: &[u8]) -> io::Result<()> {
         self.file.write_all(content)?;
         self.file.sync_all()
@@ -68,7 +76,8 @@ impl Drop for Temporary {
     }
 }
 
-/// Gives `files` their names, in order; no signal comes in between. A link of such a name is replaced, not followed.
+/// Gives `files` their names, in order; no signal comes in between. A link of such a name is
+/// replaced, not followed.
 ///
 /// # Errors
 ///
@@ -92,22 +101,36 @@ pub fn remove_all(end: impl FnOnce()) {
     end();
 }
 
-/// Removes from `directory` what processes left there that were killed: files of our temporary names that no process
-/// holds locked and that were last written an hour before `now`, by the file system's own clock. In doubt a file stays.
+/// Removes from `directory` what processes left there that were killed: files of our temporary
+/// names that no process holds locked and that were last written an hour before `now`, by the file
+/// system's own clock. In doubt a file stays.
 pub fn remove_stale(directory: &Path, now: &Temporary) {
-    let Ok(now) = now.file.metadata().and_then(|metadata| metadata.modified()) else { return };
-    let Ok(entries) = fs::read_dir(directory) else { return };
+    let Ok(now) = now.file.metadata().and_then(|metadata| metadata.modified()) else {
+        return;
+    };
+    let Ok(entries) = fs::read_dir(directory) else {
+        return;
+    };
     for entry in entries.flatten() {
         let name = entry.file_name();
-        let ours = name.as_encoded_bytes().starts_with(PREFIX.as_bytes()) && name.len() == PREFIX.len() + RANDOM;
-        if ours && entry.file_type().is_ok_and(|kind| kind.is_file()) && is_stale(&entry.path(), now) {
+        let ours = name.as_encoded_bytes().starts_with(PREFIX.as_bytes())
+            && name.len() == PREFIX.len() + RANDOM;
+        if ours
+            && entry.file_type().is_ok_and(|kind| kind.is_file())
+            && is_stale(&entry.path(), now)
+        {
             fs::remove_file(entry.path()).ok();
         }
     }
 }
 
 fn is_stale(path: &Path, now: SystemTime) -> bool {
-    let Ok(file) = File::open(path) else { return false };
-    let age = file.metadata().and_then(|metadata| metadata.modified()).map(|written| now.duration_since(written));
+    let Ok(file) = File::open(path) else {
+        return false;
+    };
+    let age = file
+        .metadata()
+        .and_then(|metadata| metadata.modified())
+        .map(|written| now.duration_since(written));
     matches!(age, Ok(Ok(age)) if age > STALE) && file.try_lock().is_ok()
 }

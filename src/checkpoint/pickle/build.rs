@@ -45,13 +45,18 @@ impl<'a> Machine<'a> {
             (Global::OrderedDict, []) => Ok(self.add(Value::Dict(Vec::new()))),
             (Global::OrderedDict, &[pairs]) => self.ordered_dict(pairs),
             (Global::Size, &[tuple]) if matches!(self.get(tuple), Value::Tuple(_)) => Ok(tuple),
-            (Global::Parameter, &[tensor, ..]) if matches!(self.get(tensor), Value::Tensor(_)) => Ok(tensor),
+            (Global::Parameter, &[tensor, ..]) if matches!(self.get(tensor), Value::Tensor(_)) => {
+                Ok(tensor)
+            }
             (Global::RebuildTensor, &[storage, offset, shape, strides, ref rest @ ..]) => {
                 // After v2's `requires_grad` and `backward_hooks`.
                 self.refuse_tensor_metadata(rest.get(2))?;
                 self.tensor(storage, offset, shape, strides, None)
             }
-            (Global::RebuildTensorV3, &[storage, offset, shape, strides, _, _, dtype, ref rest @ ..]) => {
+            (
+                Global::RebuildTensorV3,
+                &[storage, offset, shape, strides, _, _, dtype, ref rest @ ..],
+            ) => {
                 self.refuse_tensor_metadata(rest.first())?;
                 let &Value::Global(Global::DType(dtype)) = self.get(dtype) else {
                     return Err(self.malformed("a tensor without an element type"));
@@ -59,18 +64,29 @@ impl<'a> Machine<'a> {
                 self.tensor(storage, offset, shape, strides, Some(dtype))
             }
             (Global::RebuildFromType, &[function, class, arguments, ..]) => {
-                let &Value::Global(function @ (Global::RebuildTensor | Global::RebuildTensorV3 | Global::Parameter)) =
-                    self.get(function)
+                let &Value::Global(
+                    function
+                    @ (Global::RebuildTensor | Global::RebuildTensorV3 | Global::Parameter),
+                ) = self.get(function)
                 else {
                     return Err(self.malformed("a tensor rebuilt by something else"));
                 };
-                if !matches!(self.get(class), Value::Global(Global::Tensor | Global::Parameter)) {
+                if !matches!(
+                    self.get(class),
+                    Value::Global(Global::Tensor | Global::Parameter)
+                ) {
                     return Err(self.malformed("a tensor of another class"));
                 }
                 let arguments = self.tuple(arguments, MOST_ARGUMENTS);
-                self.make(function, &arguments.ok_or_else(|| self.malformed("a tensor without arguments"))?)
+                self.make(
+                    function,
+                    &arguments.ok_or_else(|| self.malformed("a tensor without arguments"))?,
+                )
             }
-            _ => Err(self.malformed(format!("{} arguments of the wrong kind for {global:?}", arguments.len()))),
+            _ => Err(self.malformed(format!(
+                "{} arguments of the wrong kind for {global:?}",
+                arguments.len()
+            ))),
         }
     }
 
@@ -81,13 +97,19 @@ impl<'a> Machine<'a> {
         };
         // The list may be shared, and is copied each time.
         let len = pairs.len();
-        let entries = pairs.iter().take(self.budget).map(|&pair| match self.get(pair) {
-            Value::List(pair) | Value::Tuple(pair) => pair.as_array().map(|&[key, value]| (key, value)),
-            _ => None,
-        });
+        let entries = pairs
+            .iter()
+            .take(self.budget)
+            .map(|&pair| match self.get(pair) {
+                Value::List(pair) | Value::Tuple(pair) => {
+                    pair.as_array().map(|&[key, value]| (key, value))
+                }
+                _ => None,
+            });
         let entries = entries.collect::<Option<Vec<_>>>();
         self.spend(len)?;
-        let entries = entries.ok_or_else(|| self.malformed("an OrderedDict of something else than pairs"))?;
+        let entries =
+            entries.ok_or_else(|| self.malformed("an OrderedDict of something else than pairs"))?;
         Ok(self.add(Value::Dict(entries)))
     }
 
@@ -116,30 +138,47 @@ impl<'a> Machine<'a> {
         };
         let ints = |id| {
             let items = self.tuple(id, MAX_AXES)?;
-            items.into_iter().map(|item| self.int(item)).collect::<Option<Vec<_>>>()
+            items
+                .into_iter()
+                .map(|item| self.int(item))
+                .collect::<Option<Vec<_>>>()
         };
-        let (Some(offset), Some(shape), Some(strides)) = (self.int(offset), ints(shape), ints(strides)) else {
+        let (Some(offset), Some(shape), Some(strides)) =
+            (self.int(offset), ints(shape), ints(strides))
+        else {
             return Err(self.malformed(format!(
                 "a tensor whose offset, shape and strides are not integers of up to 64 bits, at most {MAX_AXES} of them"
             )));
         };
         self.spend(shape.len() + strides.len())?;
-        let tensor = TensorRef { storage, dtype: dtype.unwrap_or(stored), offset, shape, strides };
+        let tensor = TensorRef {
+            storage,
+            dtype: dtype.unwrap_or(stored),
+            offset,
+            shape,
+            strides,
+        };
         Ok(self.add(Value::Tensor(Box::new(tensor))))
     }
 
-    /// The storage that a persistent id stands for: ('storage', class, key, location, number of elements), and in
-    /// the legacy format a part of it, or None. The location is where the tensor lived; here all live on the CPU.
+    /// The storage that a persistent id stands for: ('storage', class, key, location, number of
+    /// elements), and in the legacy format a part of it, or None. The location is where the tensor
+    /// lived; here all live on the CPU.
     pub(super) fn storage(&self, id: ValueId) -> Result<StorageRef<'a>> {
         let wrong = || self.malformed("a persistent id that is no storage");
         let items = self.tuple(id, 6).ok_or_else(wrong)?;
-        let (&[tag, class, key, _location, len], part) = items.split_first_chunk().ok_or_else(wrong)?;
+        let (&[tag, class, key, _location, len], part) =
+            items.split_first_chunk().ok_or_else(wrong)?;
         let (Value::Str("storage"), &Value::Global(Global::Storage(dtype)), &Value::Str(key)) =
             (self.get(tag), self.get(class), self.get(key))
         else {
             return Err(wrong());
         };
-        let size = |id| self.int(id).and_then(|len| usize::try_from(len).ok()).ok_or_else(wrong);
+        let size = |id| {
+            self.int(id)
+                .and_then(|len| usize::try_from(len).ok())
+                .ok_or_else(wrong)
+        };
         let part = match part.first() {
             Some(&part) if !matches!(self.get(part), Value::None) => {
                 let part = self.tuple(part, 3).ok_or_else(wrong)?;
@@ -148,6 +187,11 @@ impl<'a> Machine<'a> {
             }
             _ => None,
         };
-        Ok(StorageRef { key, dtype, len: size(len)?, part })
+        Ok(StorageRef {
+            key,
+            dtype,
+            len: size(len)?,
+            part,
+        })
     }
 }

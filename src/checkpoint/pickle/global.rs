@@ -1,7 +1,8 @@
 //! The classes and functions that a pickle may name, and nothing else.
 //!
-//! A name becomes a variant of [`Global`], never code. The list follows what `torch.save` writes for state dicts and
-//! what training scripts put beside them (PyTorch `torch/_weights_only_unpickler.py`, `_get_allowed_globals`).
+//! A name becomes a variant of [`Global`], never code. The list follows what `torch.save` writes
+//! for state dicts and what training scripts put beside them (PyTorch
+//! `torch/_weights_only_unpickler.py`, `_get_allowed_globals`).
 
 use crate::checkpoint::dtype::DType;
 use crate::checkpoint::printable;
@@ -18,13 +19,16 @@ pub(in crate::checkpoint) enum Global {
     Tensor,
     /// `torch.nn.Parameter`, or one of the functions that rebuild it from a tensor.
     Parameter,
-    /// `torch._utils._rebuild_tensor` and `_rebuild_tensor_v2`, which differ in what follows the strides.
+    /// `torch._utils._rebuild_tensor` and `_rebuild_tensor_v2`, which differ in what follows the
+    /// strides.
     RebuildTensor,
     /// `torch._utils._rebuild_tensor_v3`: the element type is an argument, the storage has none.
     RebuildTensorV3,
-    /// `torch._tensor._rebuild_from_type_v2`: another rebuild function, its arguments, and attributes.
+    /// `torch._tensor._rebuild_from_type_v2`: another rebuild function, its arguments, and
+    /// attributes.
     RebuildFromType,
-    /// The class of a storage of such elements. `torch.UntypedStorage` counts as bytes, as in PyTorch.
+    /// The class of a storage of such elements. `torch.UntypedStorage` counts as bytes, as in
+    /// PyTorch.
     Storage(DType),
     /// `torch.float32` and its like.
     DType(DType),
@@ -37,7 +41,8 @@ impl Global {
     ///
     /// # Errors
     ///
-    /// [`Error::Unsupported`] for kinds of tensors that are not read, [`Error::ForbiddenGlobal`] for everything else.
+    /// [`Error::Unsupported`] for kinds of tensors that are not read, [`Error::ForbiddenGlobal`]
+    /// for everything else.
     pub(super) fn resolve(module: &str, name: &str) -> Result<Self> {
         let global = match (module, name) {
             ("collections", "OrderedDict") => Self::OrderedDict,
@@ -46,16 +51,21 @@ impl Global {
             ("torch", "Tensor") => Self::Tensor,
             ("torch", "device") => Self::Plain("a device"),
             ("torch.nn.parameter", "Parameter") => Self::Parameter,
-            ("torch._utils", "_rebuild_parameter" | "_rebuild_parameter_with_state") => Self::Parameter,
+            ("torch._utils", "_rebuild_parameter" | "_rebuild_parameter_with_state") => {
+                Self::Parameter
+            }
             ("torch._utils", "_rebuild_tensor" | "_rebuild_tensor_v2") => Self::RebuildTensor,
             ("torch._utils", "_rebuild_tensor_v3") => Self::RebuildTensorV3,
             ("torch._tensor" | "torch.tensor", "_rebuild_from_type_v2") => Self::RebuildFromType,
-            // Python 2's name of the module, which protocol 2 writes under Python 3 as well, and Python 3's.
+            // Python 2's name of the module, which protocol 2 writes under Python 3 as well, and
+            // Python 3's.
             ("__builtin__" | "builtins", "set" | "frozenset") => Self::Plain("a set"),
             ("__builtin__" | "builtins", "bytearray") => Self::Plain("bytes"),
             ("__builtin__" | "builtins", "complex") => Self::Plain("a complex number"),
             ("_codecs", "encode") => Self::Plain("bytes"), // how protocol 2 writes bytes
-            ("torch._utils", _) if name.starts_with("_rebuild_") => return Err(unsupported_tensor(rebuilt(name))),
+            ("torch._utils", _) if name.starts_with("_rebuild_") => {
+                return Err(unsupported_tensor(rebuilt(name)));
+            }
             // The module says where the tensor was when it was saved.
             ("torch" | "torch.cuda" | "torch.storage", _) if name.ends_with("Storage") => {
                 return storage(name).map(Self::Storage);
@@ -71,11 +81,16 @@ impl Global {
 }
 
 fn forbidden(module: &str, name: &str) -> Error {
-    Error::ForbiddenGlobal { global: printable(&format!("{module}.{name}")) }
+    Error::ForbiddenGlobal {
+        global: printable(&format!("{module}.{name}")),
+    }
 }
 
 fn unsupported_tensor(what: String) -> Error {
-    Error::Unsupported { what, remedy: "save the tensors dense and on the CPU, in float32, float16 or bfloat16" }
+    Error::Unsupported {
+        what,
+        remedy: "save the tensors dense and on the CPU, in float32, float16 or bfloat16",
+    }
 }
 
 /// The kind of tensor that another function of `torch._utils` rebuilds.
@@ -101,7 +116,12 @@ fn storage(class: &str) -> Result<DType> {
         "CharStorage" => DType::I8,
         "ByteStorage" | "UntypedStorage" => DType::U8,
         "BoolStorage" => DType::Bool,
-        _ => return Err(unsupported_tensor(format!("a tensor in a `torch.{}`", printable(class)))),
+        _ => {
+            return Err(unsupported_tensor(format!(
+                "a tensor in a `torch.{}`",
+                printable(class)
+            )));
+        }
     })
 }
 
@@ -123,7 +143,10 @@ fn dtype(name: &str) -> Result<Option<DType>> {
         _ => {
             const UNREAD: [&str; 6] = ["float8_", "float4_", "complex", "qint", "quint", "bits"];
             if UNREAD.iter().any(|kind| name.starts_with(kind)) {
-                return Err(unsupported_tensor(format!("a tensor of `torch.{}`", printable(name))));
+                return Err(unsupported_tensor(format!(
+                    "a tensor of `torch.{}`",
+                    printable(name)
+                )));
             }
             return Ok(None);
         }
@@ -136,9 +159,18 @@ mod tests {
 
     #[test]
     fn only_listed_globals_resolve() {
-        assert_eq!(Global::resolve("torch", "HalfStorage").unwrap(), Global::Storage(DType::F16));
-        assert_eq!(Global::resolve("torch.cuda", "FloatStorage").unwrap(), Global::Storage(DType::F32));
-        assert_eq!(Global::resolve("torch", "bfloat16").unwrap(), Global::DType(DType::BF16));
+        assert_eq!(
+            Global::resolve("torch", "HalfStorage").unwrap(),
+            Global::Storage(DType::F16)
+        );
+        assert_eq!(
+            Global::resolve("torch.cuda", "FloatStorage").unwrap(),
+            Global::Storage(DType::F32)
+        );
+        assert_eq!(
+            Global::resolve("torch", "bfloat16").unwrap(),
+            Global::DType(DType::BF16)
+        );
         for (module, name) in [
             ("os", "system"),
             ("posix", "system"),
@@ -154,18 +186,40 @@ mod tests {
             ("", ""),
         ] {
             let error = Global::resolve(module, name).unwrap_err();
-            assert!(matches!(error, Error::ForbiddenGlobal { global } if global == format!("{module}.{name}")));
+            assert!(
+                matches!(error, Error::ForbiddenGlobal { global } if global == format!("{module}.{name}"))
+            );
         }
     }
 
     #[test]
     fn tensors_that_are_not_read_are_named() {
         for (module, name, expected) in [
-            ("torch._utils", "_rebuild_qtensor", "a quantised tensor is not supported"),
-            ("torch._utils", "_rebuild_sparse_tensor", "a sparse tensor is not supported"),
-            ("torch", "ComplexFloatStorage", "a tensor in a `torch.ComplexFloatStorage` is not supported"),
-            ("torch", "QInt8Storage", "a tensor in a `torch.QInt8Storage` is not supported"),
-            ("torch", "float8_e4m3fn", "a tensor of `torch.float8_e4m3fn` is not supported"),
+            (
+                "torch._utils",
+                "_rebuild_qtensor",
+                "a quantised tensor is not supported",
+            ),
+            (
+                "torch._utils",
+                "_rebuild_sparse_tensor",
+                "a sparse tensor is not supported",
+            ),
+            (
+                "torch",
+                "ComplexFloatStorage",
+                "a tensor in a `torch.ComplexFloatStorage` is not supported",
+            ),
+            (
+                "torch",
+                "QInt8Storage",
+                "a tensor in a `torch.QInt8Storage` is not supported",
+            ),
+            (
+                "torch",
+                "float8_e4m3fn",
+                "a tensor of `torch.float8_e4m3fn` is not supported",
+            ),
         ] {
             let error = Global::resolve(module, name).unwrap_err().to_string();
             assert!(error.starts_with(expected), "{error}");
@@ -174,7 +228,9 @@ mod tests {
 
     #[test]
     fn a_refused_name_cannot_mess_up_the_terminal() {
-        let error = Global::resolve("os\x1b[2J", &"x".repeat(5000)).unwrap_err().to_string();
+        let error = Global::resolve("os\x1b[2J", &"x".repeat(5000))
+            .unwrap_err()
+            .to_string();
         assert!(!error.contains('\x1b') && error.len() < 300, "{error}");
     }
 }

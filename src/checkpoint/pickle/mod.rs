@@ -1,9 +1,11 @@
-//! A restricted unpickler: Python's pickle machine, built to make tensors and plain data and nothing else.
+//! A restricted unpickler: Python's pickle machine, built to make tensors and plain data and
+//! nothing else.
 //!
-//! A pickle is a program for a stack machine, and in Python it may call anything. This machine has no calls: a name
-//! becomes one of a few [`Global`]s or an error, and what is done with a global is written out here. Its work, and
-//! the memory it takes, are bounded by a budget. CPython `Lib/pickle.py`, `_Unpickler`, is the reference for the
-//! opcodes; text opcodes of protocols 0 and 1 are refused, `torch.save` never wrote them.
+//! A pickle is a program for a stack machine, and in Python it may call anything. This machine has
+//! no calls: a name becomes one of a few [`Global`]s or an error, and what is done with a global is
+//! written out here. Its work, and the memory it takes, are bounded by a budget. CPython
+//! `Lib/pickle.py`, `_Unpickler`, is the reference for the opcodes; text opcodes of protocols 0 and
+//! 1 are refused, `torch.save` never wrote them.
 
 mod build;
 mod global;
@@ -19,8 +21,9 @@ use super::Format;
 use super::printable;
 use crate::error::{Error, Result};
 
-/// Steps before a pickle is given up: one an opcode, and one an item where items are copied. Every step makes at most
-/// a few dozen bytes. Empirical: a ResNet-101 with its optimizer's state needs about 60 000.
+/// Steps before a pickle is given up: one an opcode, and one an item where items are copied. Every
+/// step makes at most a few dozen bytes. Empirical: a ResNet-101 with its optimizer's state needs
+/// about 60 000.
 const BUDGET: usize = 1 << 20;
 
 /// The longest `module` or `name` that is looked at; real ones stay below 60.
@@ -30,8 +33,8 @@ const LONGEST_GLOBAL: usize = 512;
 ///
 /// # Errors
 ///
-/// [`Error::ForbiddenGlobal`] as soon as the pickle names anything unlisted, used or not; [`Error::Unsupported`];
-/// [`Error::Malformed`], of `format`, for everything that makes no sense.
+/// [`Error::ForbiddenGlobal`] as soon as the pickle names anything unlisted, used or not;
+/// [`Error::Unsupported`]; [`Error::Malformed`], of `format`, for everything that makes no sense.
 pub(super) fn load(input: &[u8], format: Format) -> Result<Pickle<'_>> {
     let mut machine = Machine {
         format,
@@ -44,7 +47,11 @@ pub(super) fn load(input: &[u8], format: Format) -> Result<Pickle<'_>> {
         budget: BUDGET,
     };
     let root = machine.run()?;
-    Ok(Pickle { values: machine.values, root, len: machine.at })
+    Ok(Pickle {
+        values: machine.values,
+        root,
+        len: machine.at,
+    })
 }
 
 struct Machine<'a> {
@@ -69,7 +76,9 @@ impl<'a> Machine<'a> {
                 op::PROTO => {
                     let protocol = self.byte()?;
                     if !(2..=5).contains(&protocol) {
-                        return Err(self.malformed(format!("pickle protocol {protocol}, expected 2 to 5")));
+                        return Err(
+                            self.malformed(format!("pickle protocol {protocol}, expected 2 to 5"))
+                        );
                     }
                 }
                 op::FRAME => drop(self.bytes(8)?), // the length of the next frame, of use to those who read streams
@@ -175,7 +184,9 @@ impl<'a> Machine<'a> {
                     self.pop_to_mark()?;
                     let set = self.top()?;
                     if !matches!(self.get(set), Value::Plain("a set")) {
-                        return Err(self.malformed(format!("adds items to {}", self.get(set).kind())));
+                        return Err(
+                            self.malformed(format!("adds items to {}", self.get(set).kind()))
+                        );
                     }
                 }
                 op::FROZENSET => {
@@ -217,8 +228,12 @@ impl<'a> Machine<'a> {
                 }
                 op::STACK_GLOBAL => {
                     let (name, module) = (self.pop()?, self.pop()?);
-                    let (&Value::Str(module), &Value::Str(name)) = (self.get(module), self.get(name)) else {
-                        return Err(self.malformed("names a global by something else than two strings"));
+                    let (&Value::Str(module), &Value::Str(name)) =
+                        (self.get(module), self.get(name))
+                    else {
+                        return Err(
+                            self.malformed("names a global by something else than two strings")
+                        );
                     };
                     self.push(Value::Global(Global::resolve(module, name)?));
                 }
@@ -233,12 +248,13 @@ impl<'a> Machine<'a> {
                     }
                     self.push_made(global, arguments)?;
                 }
-                // Attributes of an object. Only dicts may have some (a module's state dict has `_metadata`), and
-                // they say nothing about the tensors.
+                // Attributes of an object. Only dicts may have some (a module's state dict has
+                // `_metadata`), and they say nothing about the tensors.
                 op::BUILD => {
                     let (_attributes, object) = (self.pop()?, self.top()?);
                     if !matches!(self.get(object), Value::Dict(_)) {
-                        return Err(self.malformed(format!("sets attributes of {}", self.get(object).kind())));
+                        return Err(self
+                            .malformed(format!("sets attributes of {}", self.get(object).kind())));
                     }
                 }
                 op::BINPERSID => {
@@ -246,14 +262,16 @@ impl<'a> Machine<'a> {
                     let storage = self.storage(id)?;
                     self.push(Value::Storage(storage));
                 }
-                // Objects of protocols 0 and 1. No listed global is written so, but the name is worth reporting.
+                // Objects of protocols 0 and 1. No listed global is written so, but the name is
+                // worth reporting.
                 op::INST => {
                     let (module, name) = (self.line()?, self.line()?);
                     Global::resolve(module, name)?;
                     return Err(self.malformed(format!("makes a `{}` by INST", printable(name))));
                 }
                 op::OBJ => return Err(self.malformed("makes an object by OBJ")),
-                // Globals by numbers that are agreed on elsewhere, so their names are not even known.
+                // Globals by numbers that are agreed on elsewhere, so their names are not even
+                // known.
                 op::EXT1 => {
                     let code = self.byte()?;
                     return Err(extension(code.into()));
@@ -272,7 +290,8 @@ impl<'a> Machine<'a> {
     }
 
     fn malformed(&self, what: impl std::fmt::Display) -> Error {
-        self.format.malformed(format!("{what}, before byte {} of the pickle", self.at))
+        self.format
+            .malformed(format!("{what}, before byte {} of the pickle", self.at))
     }
 
     /// Pays for work that is about to be done.
@@ -286,7 +305,8 @@ impl<'a> Machine<'a> {
 
     fn bytes(&mut self, len: usize) -> Result<&'a [u8]> {
         let bytes = self.input[self.at..].get(..len);
-        let bytes = bytes.ok_or_else(|| self.malformed(format!("{len} bytes are missing at the end")))?;
+        let bytes =
+            bytes.ok_or_else(|| self.malformed(format!("{len} bytes are missing at the end")))?;
         self.at += len;
         Ok(bytes)
     }
@@ -312,7 +332,10 @@ impl<'a> Machine<'a> {
     /// Text up to the end of the line.
     fn line(&mut self) -> Result<&'a str> {
         let rest = &self.input[self.at..];
-        let end = rest.iter().take(LONGEST_GLOBAL).position(|&byte| byte == b'\n');
+        let end = rest
+            .iter()
+            .take(LONGEST_GLOBAL)
+            .position(|&byte| byte == b'\n');
         let line = end.and_then(|end| std::str::from_utf8(&rest[..end]).ok());
         let line = line.ok_or_else(|| self.malformed("an unreadable name"))?;
         self.at += line.len() + 1;
@@ -347,7 +370,8 @@ impl<'a> Machine<'a> {
 
     fn push_text(&mut self, len: usize) -> Result<()> {
         let bytes = self.bytes(len)?;
-        let text = std::str::from_utf8(bytes).map_err(|_| self.malformed("text that is not UTF-8"))?;
+        let text =
+            std::str::from_utf8(bytes).map_err(|_| self.malformed("text that is not UTF-8"))?;
         self.push(Value::Str(text));
         Ok(())
     }
@@ -366,7 +390,11 @@ impl<'a> Machine<'a> {
     }
 
     fn push_tuple(&mut self, len: usize) -> Result<()> {
-        let start = self.stack.len().checked_sub(len).filter(|&start| start >= self.floor());
+        let start = self
+            .stack
+            .len()
+            .checked_sub(len)
+            .filter(|&start| start >= self.floor());
         let start = start.ok_or_else(|| self.malformed("a tuple of more items than there are"))?;
         let items = self.stack.split_off(start);
         self.push(Value::Tuple(items));
@@ -392,7 +420,10 @@ impl<'a> Machine<'a> {
     }
 
     fn pop_to_mark(&mut self) -> Result<Vec<ValueId>> {
-        let mark = self.marks.pop().ok_or_else(|| self.malformed("no mark on the stack"))?;
+        let mark = self
+            .marks
+            .pop()
+            .ok_or_else(|| self.malformed("no mark on the stack"))?;
         Ok(self.stack.split_off(mark))
     }
 
@@ -408,7 +439,8 @@ impl<'a> Machine<'a> {
 
     fn recall(&mut self, key: u32) -> Result<()> {
         let id = self.memo.get(&key).copied();
-        self.stack.push(id.ok_or_else(|| self.malformed(format!("nothing is memorised as {key}")))?);
+        self.stack
+            .push(id.ok_or_else(|| self.malformed(format!("nothing is memorised as {key}")))?);
         Ok(())
     }
 
@@ -443,5 +475,7 @@ impl<'a> Machine<'a> {
 }
 
 fn extension(code: u32) -> Error {
-    Error::ForbiddenGlobal { global: format!("copyreg extension {code}") }
+    Error::ForbiddenGlobal {
+        global: format!("copyreg extension {code}"),
+    }
 }

@@ -3,8 +3,8 @@
 use super::global::Global;
 use crate::checkpoint::dtype::DType;
 
-/// Which of a [`Pickle`]'s values. Values refer to each other by number: sharing one costs nothing, cycles do no
-/// harm, and however deep they nest, dropping them does not recurse.
+/// Which of a [`Pickle`]'s values. Values refer to each other by number: sharing one costs nothing,
+/// cycles do no harm, and however deep they nest, dropping them does not recurse.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(in crate::checkpoint) struct ValueId(pub(super) u32);
 
@@ -25,7 +25,8 @@ pub(in crate::checkpoint) enum Value<'a> {
     Global(Global),
     Storage(StorageRef<'a>),
     Tensor(Box<TensorRef>),
-    /// Plain data that says nothing about tensors, so that only its kind is kept: a float, bytes, a set, a device.
+    /// Plain data that says nothing about tensors, so that only its kind is kept: a float, bytes, a
+    /// set, a device.
     Plain(&'static str),
 }
 
@@ -36,7 +37,8 @@ pub(in crate::checkpoint) struct StorageRef<'a> {
     pub(in crate::checkpoint) dtype: DType,
     /// Number of elements of the whole storage.
     pub(in crate::checkpoint) len: usize,
-    /// First element and number of elements of the part that is meant, in files from before PyTorch 0.4.
+    /// First element and number of elements of the part that is meant, in files from before PyTorch
+    /// 0.4.
     pub(in crate::checkpoint) part: Option<(usize, usize)>,
 }
 

@@ -28,7 +28,10 @@ impl Pickle {
     }
 
     pub(super) fn ints(self, values: &[i64]) -> Self {
-        values.iter().fold(self.op(b"("), |pickle, &value| pickle.int(value)).op(b"t")
+        values
+            .iter()
+            .fold(self.op(b"("), |pickle, &value| pickle.int(value))
+            .op(b"t")
     }
 
     pub(super) fn global(self, module: &str, name: &str) -> Self {
@@ -41,12 +44,22 @@ impl Pickle {
 
     /// A float storage.
     pub(super) fn storage(self, key: &str, len: i64) -> Self {
-        self.op(b"(").text("storage").global("torch", "FloatStorage").text(key).text("cpu").int(len).op(b"NtQ")
+        self.op(b"(")
+            .text("storage")
+            .global("torch", "FloatStorage")
+            .text(key)
+            .text("cpu")
+            .int(len)
+            .op(b"NtQ")
     }
 
     /// A float tensor on a storage `0` of `len` elements.
     pub(super) fn tensor(self, len: i64, offset: i64, shape: &[i64], strides: &[i64]) -> Self {
-        let pickle = self.global("torch._utils", "_rebuild_tensor_v2").op(b"(").storage("0", len).int(offset);
+        let pickle = self
+            .global("torch._utils", "_rebuild_tensor_v2")
+            .op(b"(")
+            .storage("0", len)
+            .int(offset);
         pickle.ints(shape).ints(strides).op([0x89]).op(b"}tR")
     }
 
@@ -62,33 +75,60 @@ impl Pickle {
 
 /// {"weight": a good tensor, "x": what `then` adds}.
 pub(super) fn state_dict_with(then: impl Fn(Pickle) -> Pickle) -> Vec<u8> {
-    let pickle = Pickle::new().op(b"}(").text("weight").good_tensor().text("x");
+    let pickle = Pickle::new()
+        .op(b"}(")
+        .text("weight")
+        .good_tensor()
+        .text("x");
     then(pickle).op(b"u").stop()
 }
 
 /// {"weight": what `tensor` adds}.
 pub(super) fn state_dict_of(tensor: impl Fn(Pickle) -> Pickle) -> Vec<u8> {
-    tensor(Pickle::new().op(b"}").text("weight")).op(b"s").stop()
+    tensor(Pickle::new().op(b"}").text("weight"))
+        .op(b"s")
+        .stop()
 }
 
 /// Six floats: 0.5, 1.5, …
 pub(super) fn six_floats() -> Vec<u8> {
-    (0..6).flat_map(|i| (i as f32 + 0.5).to_le_bytes()).collect()
+    (0..6)
+        .flat_map(|i| (i as f32 + 0.5).to_le_bytes())
+        .collect()
 }
 
 /// The beginning of a legacy file, up to the object.
 pub(super) fn legacy_header(little_endian: bool, version: i64) -> Vec<u8> {
-    let magic = Pickle::new().op([0x8a, 10]).op([0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19]).stop();
+    let magic = Pickle::new()
+        .op([0x8a, 10])
+        .op([0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19])
+        .stop();
     let version = Pickle::new().int(version).stop();
     let flag = if little_endian { 0x88 } else { 0x89 };
-    [magic, version, Pickle::new().op(b"}").text("little_endian").op([flag]).op(b"s").stop()].concat()
+    [
+        magic,
+        version,
+        Pickle::new()
+            .op(b"}")
+            .text("little_endian")
+            .op([flag])
+            .op(b"s")
+            .stop(),
+    ]
+    .concat()
 }
 
-/// A legacy file of an object, its storages' keys, and their bytes with the number of elements that they claim.
+/// A legacy file of an object, its storages' keys, and their bytes with the number of elements that
+/// they claim.
 pub(super) fn legacy_with(object: &[u8], keys: &[&str], storages: &[(i64, Vec<u8>)]) -> Vec<u8> {
     let mut bytes = legacy_header(true, 1001);
     bytes.extend(object);
-    bytes.extend(keys.iter().fold(Pickle::new().op(b"]("), |pickle, key| pickle.text(key)).op(b"e").stop());
+    bytes.extend(
+        keys.iter()
+            .fold(Pickle::new().op(b"]("), |pickle, key| pickle.text(key))
+            .op(b"e")
+            .stop(),
+    );
     for (len, data) in storages {
         bytes.extend(len.to_le_bytes());
         bytes.extend(data);
@@ -105,7 +145,12 @@ pub(super) fn legacy(object: &[u8]) -> Vec<u8> {
 pub(super) fn zip_of(files: &[(&str, &[u8])]) -> Vec<u8> {
     let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
     for (name, data) in files {
-        writer.start_file(*name, SimpleFileOptions::default().compression_method(CompressionMethod::Stored)).unwrap();
+        writer
+            .start_file(
+                *name,
+                SimpleFileOptions::default().compression_method(CompressionMethod::Stored),
+            )
+            .unwrap();
         writer.write_all(data).unwrap();
     }
     writer.finish().unwrap().into_inner()
@@ -113,10 +158,19 @@ pub(super) fn zip_of(files: &[(&str, &[u8])]) -> Vec<u8> {
 
 /// An archive of an object whose storage `0` has six floats.
 pub(super) fn zip(object: &[u8]) -> Vec<u8> {
-    zip_of(&[("archive/data.pkl", object), ("archive/byteorder", b"little"), ("archive/data/0", &six_floats())])
+    zip_of(&[
+        ("archive/data.pkl", object),
+        ("archive/byteorder", b"little"),
+        ("archive/data/0", &six_floats()),
+    ])
 }
 
 /// A safetensors file of a header and what follows it.
 pub(super) fn safetensors(header: &str, data: &[u8]) -> Vec<u8> {
-    [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), data].concat()
+    [
+        &(header.len() as u64).to_le_bytes()[..],
+        header.as_bytes(),
+        data,
+    ]
+    .concat()
 }

@@ -8,7 +8,8 @@ use tch::{Kind, Tensor};
 use super::super::{Checkpoint, Format, safetensors::save};
 use super::*;
 
-/// The names, shapes and fp32 values that Python says a fixture has; `None` for the values of integers.
+/// The names, shapes and fp32 values that Python says a fixture has; `None` for the values of
+/// integers.
 type Expected = Vec<(String, Vec<i64>, Option<Vec<f32>>)>;
 
 /// Read by the safetensors crate alone.
@@ -18,9 +19,19 @@ fn expected(name: &str) -> Expected {
     let mut expected: Expected = tensors
         .iter()
         .map(|(name, view)| {
-            let values = view.data().as_chunks().0.iter().map(|&element| f32::from_le_bytes(element)).collect();
+            let values = view
+                .data()
+                .as_chunks()
+                .0
+                .iter()
+                .map(|&element| f32::from_le_bytes(element))
+                .collect();
             let shape = view.shape().iter().map(|&length| length as i64).collect();
-            (name.to_owned(), shape, (view.dtype() == Dtype::F32).then_some(values))
+            (
+                name.to_owned(),
+                shape,
+                (view.dtype() == Dtype::F32).then_some(values),
+            )
         })
         .collect();
     expected.sort_by(|a, b| a.0.cmp(&b.0));
@@ -29,23 +40,48 @@ fn expected(name: &str) -> Expected {
 
 /// Compares bit by bit, so that −0 is not 0.
 fn assert_reads(file: &str, format: Format, expected: &Expected) {
-    let mut checkpoint = Checkpoint::open(&path(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
+    let mut checkpoint =
+        Checkpoint::open(&path(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
     assert_eq!(checkpoint.format, format, "{file}");
     let names: Vec<_> = checkpoint.tensors.names().collect();
-    assert_eq!(names, expected.iter().map(|(name, ..)| name).collect::<Vec<_>>(), "{file}");
+    assert_eq!(
+        names,
+        expected.iter().map(|(name, ..)| name).collect::<Vec<_>>(),
+        "{file}"
+    );
     for (name, shape, values) in expected {
-        assert_eq!(checkpoint.tensors.shape(name), Some(shape.as_slice()), "{file}: {name}");
+        assert_eq!(
+            checkpoint.tensors.shape(name),
+            Some(shape.as_slice()),
+            "{file}: {name}"
+        );
         match values {
             Some(expected) => {
                 let tensor = checkpoint.tensors.take(name, shape).unwrap();
-                assert_eq!((tensor.kind(), tensor.is_contiguous()), (Kind::Float, true), "{file}: {name}");
+                assert_eq!(
+                    (tensor.kind(), tensor.is_contiguous()),
+                    (Kind::Float, true),
+                    "{file}: {name}"
+                );
                 assert_eq!(tensor.size(), *shape, "{file}: {name}");
-                let bits = |values: &[f32]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
-                assert_eq!(bits(&super::values(&tensor)), bits(expected), "{file}: {name}");
+                let bits = |values: &[f32]| {
+                    values
+                        .iter()
+                        .map(|value| value.to_bits())
+                        .collect::<Vec<_>>()
+                };
+                assert_eq!(
+                    bits(&super::values(&tensor)),
+                    bits(expected),
+                    "{file}: {name}"
+                );
             }
             None => {
                 assert!(
-                    matches!(checkpoint.tensors.take(name, shape), Err(Error::Unsupported { .. })),
+                    matches!(
+                        checkpoint.tensors.take(name, shape),
+                        Err(Error::Unsupported { .. })
+                    ),
                     "{file}: {name}"
                 );
                 assert!(checkpoint.tensors.remove(name));
@@ -70,9 +106,18 @@ fn both_forms_of_pth_give_the_tensors_that_python_saved() {
         ("training_protocol_4", "training"),
     ] {
         let expected = expected(tensors);
-        assert!(expected.iter().any(|(_, shape, values)| values.is_some() && shape.len() > 1), "{file}");
+        assert!(
+            expected
+                .iter()
+                .any(|(_, shape, values)| values.is_some() && shape.len() > 1),
+            "{file}"
+        );
         assert_reads(&format!("{file}.zip.pth"), Format::TorchZip, &expected);
-        assert_reads(&format!("{file}.legacy.pth"), Format::TorchLegacy, &expected);
+        assert_reads(
+            &format!("{file}.legacy.pth"),
+            Format::TorchLegacy,
+            &expected,
+        );
     }
 }
 
@@ -84,13 +129,21 @@ fn an_archive_that_was_unpacked_and_packed_again_is_read() {
 #[test]
 fn the_archives_folder_may_have_any_name() {
     // One of this length misleads the zip crate when it has to guess where the archive begins.
-    assert_reads("twenty_one_characters.pth", Format::TorchZip, &expected("module"));
+    assert_reads(
+        "twenty_one_characters.pth",
+        Format::TorchZip,
+        &expected("module"),
+    );
 }
 
 #[test]
 fn safetensors_of_python_are_read_with_their_metadata() {
     for name in ["dtypes", "strided", "module", "parameters"] {
-        assert_reads(&format!("{name}.safetensors"), Format::Safetensors, &expected(name));
+        assert_reads(
+            &format!("{name}.safetensors"),
+            Format::Safetensors,
+            &expected(name),
+        );
         let checkpoint = Checkpoint::open(&path(&format!("{name}.safetensors"))).unwrap();
         assert_eq!(checkpoint.metadata["name"], name);
         assert_eq!(checkpoint.metadata.len(), 1);
@@ -101,8 +154,11 @@ fn safetensors_of_python_are_read_with_their_metadata() {
 fn the_embedded_default_is_read_from_the_program() {
     const WEIGHTS: &[u8] = include_bytes!("../../../weights/compact.safetensors");
     let checkpoint = Checkpoint::from_static(WEIGHTS).unwrap();
-    let mapped =
-        Checkpoint::open(&[env!("CARGO_MANIFEST_DIR"), "weights", "compact.safetensors"].iter().collect::<PathBuf>());
+    let mapped = Checkpoint::open(
+        &[env!("CARGO_MANIFEST_DIR"), "weights", "compact.safetensors"]
+            .iter()
+            .collect::<PathBuf>(),
+    );
     assert_eq!(checkpoint.sha256(), mapped.unwrap().sha256());
     assert!(take_all(checkpoint).len() > 100);
 }
@@ -113,31 +169,54 @@ fn the_digest_is_that_of_the_whole_file() {
     assert!(Checkpoint::open(&path(name)).is_err());
     // sha256sum of the bytes `{}` after their length, which is an empty but valid safetensors file.
     let checkpoint = Checkpoint::from_bytes(b"\x02\0\0\0\0\0\0\0{}".to_vec()).unwrap();
-    assert_eq!(checkpoint.sha256(), "411a485216e432ece6b9af94fa32154cf79a2a56d4f81266baa50063f45092bd");
+    assert_eq!(
+        checkpoint.sha256(),
+        "411a485216e432ece6b9af94fa32154cf79a2a56d4f81266baa50063f45092bd"
+    );
 }
 
 #[test]
 fn what_is_saved_comes_back_and_has_the_same_bytes_each_time() {
     let folder = tempfile::tempdir().unwrap();
     let tensors = [
-        ("b.weight".to_owned(), Tensor::from_slice(&[1f32, -2.5, 3.25, 4.0, 5.5, -6.0]).view([2, 3]).transpose(0, 1)),
+        (
+            "b.weight".to_owned(),
+            Tensor::from_slice(&[1f32, -2.5, 3.25, 4.0, 5.5, -6.0])
+                .view([2, 3])
+                .transpose(0, 1),
+        ),
         ("a.bias".to_owned(), Tensor::from_slice(&[0.5f64, 65504.0])),
-        ("c.empty".to_owned(), Tensor::zeros([0, 3], (Kind::Float, tch::Device::Cpu))),
+        (
+            "c.empty".to_owned(),
+            Tensor::zeros([0, 3], (Kind::Float, tch::Device::Cpu)),
+        ),
     ];
-    let metadata: BTreeMap<_, _> = (0..9).map(|i| (format!("key {i}"), format!("value \"{i}\""))).collect();
+    let metadata: BTreeMap<_, _> = (0..9)
+        .map(|i| (format!("key {i}"), format!("value \"{i}\"")))
+        .collect();
     for half in [false, true] {
         let (first, second) = (folder.path().join("first"), folder.path().join("second"));
         save(&first, &tensors, metadata.clone(), half).unwrap();
-        let reversed: Vec<_> =
-            tensors.iter().rev().map(|(name, tensor)| (name.clone(), tensor.shallow_clone())).collect();
+        let reversed: Vec<_> = tensors
+            .iter()
+            .rev()
+            .map(|(name, tensor)| (name.clone(), tensor.shallow_clone()))
+            .collect();
         save(&second, &reversed, metadata.clone(), half).unwrap();
-        assert_eq!(std::fs::read(&first).unwrap(), std::fs::read(&second).unwrap());
+        assert_eq!(
+            std::fs::read(&first).unwrap(),
+            std::fs::read(&second).unwrap()
+        );
 
         let checkpoint = Checkpoint::open(&first).unwrap();
         assert_eq!(checkpoint.metadata, metadata);
         let expected = [
             ("a.bias".to_owned(), vec![2], vec![0.5, 65504.0]),
-            ("b.weight".to_owned(), vec![3, 2], vec![1.0, 4.0, -2.5, 5.5, 3.25, -6.0]),
+            (
+                "b.weight".to_owned(),
+                vec![3, 2],
+                vec![1.0, 4.0, -2.5, 5.5, 3.25, -6.0],
+            ),
             ("c.empty".to_owned(), vec![0, 3], vec![]),
         ];
         assert_eq!(take_all(checkpoint), expected);
@@ -145,9 +224,16 @@ fn what_is_saved_comes_back_and_has_the_same_bytes_each_time() {
         // The header is padded so that the tensors are aligned, and fp16 halves what follows it.
         let bytes = std::fs::read(&first).unwrap();
         let header = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
-        assert_eq!((header % 8, bytes.len() - 8 - header), (0, if half { 16 } else { 32 }));
+        assert_eq!(
+            (header % 8, bytes.len() - 8 - header),
+            (0, if half { 16 } else { 32 })
+        );
     }
-    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2, "no temporary file is left");
+    assert_eq!(
+        std::fs::read_dir(folder.path()).unwrap().count(),
+        2,
+        "no temporary file is left"
+    );
 }
 
 #[test]
@@ -156,24 +242,38 @@ fn saving_refuses_what_would_not_come_back() {
     let path = folder.path().join("weights");
     let tensor = |value: f32| ("x".to_owned(), Tensor::from_slice(&[value, f32::INFINITY]));
     let large = ("x".to_owned(), Tensor::from_slice(&[1f32, -70000.0]));
-    assert!(matches!(save(&path, &[large], BTreeMap::new(), true), Err(Error::Unsupported { .. })));
+    assert!(matches!(
+        save(&path, &[large], BTreeMap::new(), true),
+        Err(Error::Unsupported { .. })
+    ));
     let twice = save(&path, &[tensor(1.0), tensor(2.0)], BTreeMap::new(), false);
     assert!(matches!(twice, Err(Error::DuplicateTensor { name }) if name == "x"));
     assert!(!path.exists());
     save(&path, &[tensor(1.0)], BTreeMap::new(), true).unwrap(); // infinite before, so infinite after
 
-    let nowhere = save(&folder.path().join("no/such/folder"), &[tensor(1.0)], BTreeMap::new(), false);
+    let nowhere = save(
+        &folder.path().join("no/such/folder"),
+        &[tensor(1.0)],
+        BTreeMap::new(),
+        false,
+    );
     assert!(matches!(nowhere, Err(Error::WriteFile { .. })));
 }
 
 #[test]
 fn files_that_cannot_be_read_are_clear_errors() {
     let folder = tempfile::tempdir().unwrap();
-    let missing = Checkpoint::open(&folder.path().join("none.pth")).err().unwrap();
-    assert!(matches!(&missing, Error::ReadFile { source, .. } if source.kind() == std::io::ErrorKind::NotFound));
+    let missing = Checkpoint::open(&folder.path().join("none.pth"))
+        .err()
+        .unwrap();
+    assert!(
+        matches!(&missing, Error::ReadFile { source, .. } if source.kind() == std::io::ErrorKind::NotFound)
+    );
     assert!(missing.to_string().ends_with("none.pth`"));
     let directory = Checkpoint::open(folder.path()).err().unwrap();
-    assert!(matches!(directory, Error::ReadFile { source, .. } if source.kind() == std::io::ErrorKind::IsADirectory));
+    assert!(
+        matches!(directory, Error::ReadFile { source, .. } if source.kind() == std::io::ErrorKind::IsADirectory)
+    );
     let empty = folder.path().join("empty.pth");
     std::fs::write(&empty, b"").unwrap();
     let empty = Checkpoint::open(&empty).err().unwrap();

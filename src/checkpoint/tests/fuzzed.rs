@@ -11,7 +11,9 @@ fn files(folder: &str) -> Vec<(String, Vec<u8>)> {
         return Vec::new();
     };
     let paths = entries.map(|entry| entry.unwrap().path());
-    paths.map(|path| (path.display().to_string(), std::fs::read(&path).unwrap())).collect()
+    paths
+        .map(|path| (path.display().to_string(), std::fs::read(&path).unwrap()))
+        .collect()
 }
 
 #[test]
@@ -31,13 +33,19 @@ fn what_fuzzing_found_is_read_or_refused_in_one_clean_line() {
     assert!(!found.is_empty());
     for (name, bytes) in found {
         if let Err(error) = outcome(bytes) {
-            assert!(!error.to_string().contains(char::is_control), "{name}: {error:?}");
+            assert!(
+                !error.to_string().contains(char::is_control),
+                "{name}: {error:?}"
+            );
         }
     }
     // The parser quotes an unknown type of elements, too.
     let header = r#"{"a":{"dtype":"F\u001b[2J","shape":[],"data_offsets":[0,4]}}"#;
     let message = error(safetensors(header, &[0; 4])).to_string();
-    assert!(message.contains("unknown variant") && !message.contains(char::is_control), "{message:?}");
+    assert!(
+        message.contains("unknown variant") && !message.contains(char::is_control),
+        "{message:?}"
+    );
     for (_, pickle) in files("tests/fixtures/regressions/pickle") {
         for bytes in [zip(&pickle), legacy(&pickle)] {
             let _ = outcome(bytes);

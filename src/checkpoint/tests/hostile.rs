@@ -13,7 +13,10 @@ fn assert_object_fails(object: &[u8], expected: impl Fn(&Error) -> bool) {
 }
 
 fn assert_object_malformed(object: &[u8], expected: &str) {
-    assert_object_fails(object, |error| matches!(error, Error::Malformed { reason, .. } if reason.contains(expected)));
+    assert_object_fails(
+        object,
+        |error| matches!(error, Error::Malformed { reason, .. } if reason.contains(expected)),
+    );
 }
 
 /// Adds opcodes to a pickle.
@@ -23,19 +26,41 @@ type Way = fn(Pickle) -> Pickle;
 fn code_is_refused_by_name_whichever_opcodes_ask_for_it() {
     let ways: [(&str, Way); 15] = [
         ("os.system", |p| p.global("os", "system")),
-        ("os.system", |p| p.global("os", "system").op(b"(").text("true").op(b"tR")),
-        ("posix.system", |p| p.global("posix", "system").text("true").op([0x85, b'R'])),
-        ("builtins.eval", |p| p.stack_global("builtins", "eval").text("1").op([0x85, b'R'])),
+        ("os.system", |p| {
+            p.global("os", "system").op(b"(").text("true").op(b"tR")
+        }),
+        ("posix.system", |p| {
+            p.global("posix", "system").text("true").op([0x85, b'R'])
+        }),
+        ("builtins.eval", |p| {
+            p.stack_global("builtins", "eval")
+                .text("1")
+                .op([0x85, b'R'])
+        }),
         ("builtins.exec", |p| p.stack_global("builtins", "exec")),
-        ("os.system", |p| p.op(b"(").text("true").op(b"ios\nsystem\n")),
-        ("os.system", |p| p.op(b"(").global("os", "system").text("true").op(b"o")),
-        ("subprocess.Popen", |p| p.global("subprocess", "Popen").text("true").op([0x85, 0x81])),
-        ("subprocess.Popen", |p| p.stack_global("subprocess", "Popen").op(b")}").op([0x92])),
+        ("os.system", |p| {
+            p.op(b"(").text("true").op(b"ios\nsystem\n")
+        }),
+        ("os.system", |p| {
+            p.op(b"(").global("os", "system").text("true").op(b"o")
+        }),
+        ("subprocess.Popen", |p| {
+            p.global("subprocess", "Popen")
+                .text("true")
+                .op([0x85, 0x81])
+        }),
+        ("subprocess.Popen", |p| {
+            p.stack_global("subprocess", "Popen").op(b")}").op([0x92])
+        }),
         ("os.system", |p| p.op(b"}").global("os", "system").op(b"b")),
         ("os.system", |p| p.global("os", "system").op(b"0N")), // thrown away again
         ("torch.load", |p| p.global("torch", "load")),
-        ("torch._utils.system", |p| p.global("torch._utils", "system")),
-        ("collections.OrderedDict.__init__", |p| p.stack_global("collections", "OrderedDict.__init__")),
+        ("torch._utils.system", |p| {
+            p.global("torch._utils", "system")
+        }),
+        ("collections.OrderedDict.__init__", |p| {
+            p.stack_global("collections", "OrderedDict.__init__")
+        }),
         ("copyreg extension 7", |p| p.op([0x82, 7])),
     ];
     for (expected, way) in ways {
@@ -46,7 +71,10 @@ fn code_is_refused_by_name_whichever_opcodes_ask_for_it() {
     let evil = Pickle::new().global("os", "system").stop();
     let object = state_dict_of(Pickle::good_tensor);
     let as_version = [&legacy_header(true, 1001)[..15], &evil].concat();
-    for bytes in [as_version, [legacy_header(true, 1001), object, evil].concat()] {
+    for bytes in [
+        as_version,
+        [legacy_header(true, 1001), object, evil].concat(),
+    ] {
         assert!(matches!(error(bytes), Error::ForbiddenGlobal { global } if global == "os.system"));
     }
 }
@@ -55,20 +83,49 @@ fn code_is_refused_by_name_whichever_opcodes_ask_for_it() {
 fn listed_globals_take_only_the_arguments_they_are_made_for() {
     let ways: [Way; 12] = [
         |p| p.text("not callable").op(b")R"),
-        |p| p.global("collections", "OrderedDict").text("not a tuple").op(b"R"),
-        |p| p.global("collections", "OrderedDict").text("pairs").op([0x85, b'R']),
-        |p| p.global("collections", "OrderedDict").op(b"](").text("no pair").op([b'e', 0x85, b'R']),
+        |p| {
+            p.global("collections", "OrderedDict")
+                .text("not a tuple")
+                .op(b"R")
+        },
+        |p| {
+            p.global("collections", "OrderedDict")
+                .text("pairs")
+                .op([0x85, b'R'])
+        },
+        |p| {
+            p.global("collections", "OrderedDict")
+                .op(b"](")
+                .text("no pair")
+                .op([b'e', 0x85, b'R'])
+        },
         |p| p.global("torch", "Size").op(b")R"),
         |p| p.global("torch", "FloatStorage").op(b")R"),
         |p| p.global("torch", "float32").op(b")R"),
         |p| p.global("torch._utils", "_rebuild_tensor_v2").op(b")R"),
-        |p| p.global("torch._utils", "_rebuild_tensor_v2").op(b"(N").int(0).op(b"))tR"),
-        |p| p.global("torch._utils", "_rebuild_parameter").op(b"N").op([0x85, b'R']),
-        |p| p.global("torch._tensor", "_rebuild_from_type_v2").op(b"2").op(b")").op([0x87, b'R']),
+        |p| {
+            p.global("torch._utils", "_rebuild_tensor_v2")
+                .op(b"(N")
+                .int(0)
+                .op(b"))tR")
+        },
+        |p| {
+            p.global("torch._utils", "_rebuild_parameter")
+                .op(b"N")
+                .op([0x85, b'R'])
+        },
+        |p| {
+            p.global("torch._tensor", "_rebuild_from_type_v2")
+                .op(b"2")
+                .op(b")")
+                .op([0x87, b'R'])
+        },
         |p| p.good_tensor().op(b"}b"),
     ];
     for way in ways {
-        assert_object_fails(&state_dict_with(way), |error| matches!(error, Error::Malformed { .. }));
+        assert_object_fails(&state_dict_with(way), |error| {
+            matches!(error, Error::Malformed { .. })
+        });
     }
 }
 
@@ -77,10 +134,41 @@ fn persistent_ids_other_than_storages_are_refused() {
     let ways: [Way; 6] = [
         |p| p.text("0").op(b"Q"),
         |p| p.op(b")Q"),
-        |p| p.op(b"(").text("module").global("torch", "FloatStorage").text("f").text("s").op(b"NtQ"),
-        |p| p.op(b"(").text("storage").global("torch", "Size").text("0").text("cpu").int(6).op(b"NtQ"),
-        |p| p.op(b"(").text("storage").global("torch", "FloatStorage").int(0).text("cpu").int(6).op(b"NtQ"),
-        |p| p.op(b"(").text("storage").global("torch", "FloatStorage").text("0").text("cpu").int(-6).op(b"NtQ"),
+        |p| {
+            p.op(b"(")
+                .text("module")
+                .global("torch", "FloatStorage")
+                .text("f")
+                .text("s")
+                .op(b"NtQ")
+        },
+        |p| {
+            p.op(b"(")
+                .text("storage")
+                .global("torch", "Size")
+                .text("0")
+                .text("cpu")
+                .int(6)
+                .op(b"NtQ")
+        },
+        |p| {
+            p.op(b"(")
+                .text("storage")
+                .global("torch", "FloatStorage")
+                .int(0)
+                .text("cpu")
+                .int(6)
+                .op(b"NtQ")
+        },
+        |p| {
+            p.op(b"(")
+                .text("storage")
+                .global("torch", "FloatStorage")
+                .text("0")
+                .text("cpu")
+                .int(-6)
+                .op(b"NtQ")
+        },
     ];
     for way in ways {
         assert_object_malformed(&state_dict_with(way), "a persistent id that is no storage");
@@ -97,7 +185,10 @@ fn opcodes_that_make_no_sense_are_refused() {
         (b"N\x80\x00", "pickle protocol 0"),
         (b"N\x80\x06", "pickle protocol 6"),
         (b"X\xff\xff\xff\xff", "bytes are missing at the end"),
-        (b"\x8d\xff\xff\xff\xff\xff\xff\xff\xff", "are missing at the end"),
+        (
+            b"\x8d\xff\xff\xff\xff\xff\xff\xff\xff",
+            "are missing at the end",
+        ),
         (b"X\x02\0\0\0\xff\xfe", "text that is not UTF-8"),
         (b"\x8b\xff\xff\xff\xff", "bytes are missing at the end"),
         (b"B\xff\xff\xff\x7f", "bytes are missing at the end"),
@@ -124,7 +215,8 @@ fn assert_quick(object: &[u8], is_good: bool) {
     for bytes in [legacy(object), zip(object)] {
         let start = Instant::now();
         assert_eq!(outcome(bytes).is_ok(), is_good);
-        // Thousands of times what it takes: this is about the difference between linear and exponential.
+        // Thousands of times what it takes: this is about the difference between linear and
+        // exponential.
         assert!(start.elapsed() < Duration::from_secs(20));
     }
 }
@@ -133,15 +225,28 @@ fn assert_quick(object: &[u8], is_good: bool) {
 fn nesting_is_as_deep_as_it_likes_and_costs_no_stack() {
     let depth = 200_000;
     assert_quick(&state_dict_with(|p| p.op(b"N").op(vec![0x85; depth])), true);
-    assert_quick(&state_dict_with(|p| p.op(vec![b']'; depth]).op(vec![b'a'; depth - 1])), true);
-    assert_quick(&state_dict_with(|p| p.op(vec![b'('; depth]).op(vec![b't'; depth])), true);
+    assert_quick(
+        &state_dict_with(|p| p.op(vec![b']'; depth]).op(vec![b'a'; depth - 1])),
+        true,
+    );
+    assert_quick(
+        &state_dict_with(|p| p.op(vec![b'('; depth]).op(vec![b't'; depth])),
+        true,
+    );
 }
 
 #[test]
 fn a_list_that_holds_itself_does_no_harm() {
     assert_quick(&state_dict_with(|p| p.op(b"]q\x05h\x05a")), true);
     assert_quick(
-        &Pickle::new().op(b"}q\x05").text("model").op(b"h\x05s").text("x").good_tensor().op(b"s").stop(),
+        &Pickle::new()
+            .op(b"}q\x05")
+            .text("model")
+            .op(b"h\x05s")
+            .text("x")
+            .good_tensor()
+            .op(b"s")
+            .stop(),
         true,
     );
 }
@@ -152,7 +257,10 @@ fn a_billion_laughs_cost_nothing() {
     let laughs = |mut pickle: Pickle| {
         pickle = pickle.op(b"]q\x00");
         for level in 0..100 {
-            pickle = pickle.op(b"](").op([b'h', level].repeat(10)).op([b'e', b'q', level + 1]);
+            pickle = pickle
+                .op(b"](")
+                .op([b'h', level].repeat(10))
+                .op([b'e', b'q', level + 1]);
         }
         // All but the last list are left on the stack; a tuple takes them together.
         pickle
@@ -169,7 +277,12 @@ fn copies_and_repeated_searches_of_what_is_shared_are_paid_for() {
     assert_object_malformed(&object, "more than 1048576 steps");
 
     // A dict of 100 000 entries without tensors, which stands 100 000 times in the root.
-    let mut object = Pickle::new().op(b"}").op(b"}(").op(b"NN".repeat(100_000)).op(b"uq\x00").op(b"0(");
+    let mut object = Pickle::new()
+        .op(b"}")
+        .op(b"}(")
+        .op(b"NN".repeat(100_000))
+        .op(b"uq\x00")
+        .op(b"0(");
     for i in 0..100_000 {
         object = object.text(&i.to_string()).op(b"h\x00");
     }

@@ -1,4 +1,5 @@
-//! Checkpoints that PyTorch wrote, read to the bit, and hundreds of thousands that are broken, refused.
+//! Checkpoints that PyTorch wrote, read to the bit, and hundreds of thousands that are broken,
+//! refused.
 
 mod assemble;
 mod broken;
@@ -18,7 +19,15 @@ use crate::error::{Error, Result};
 
 /// A file of tests/fixtures/checkpoints.
 fn path(name: &str) -> PathBuf {
-    [env!("CARGO_MANIFEST_DIR"), "tests", "fixtures", "checkpoints", name].iter().collect()
+    [
+        env!("CARGO_MANIFEST_DIR"),
+        "tests",
+        "fixtures",
+        "checkpoints",
+        name,
+    ]
+    .iter()
+    .collect()
 }
 
 fn bytes(name: &str) -> Vec<u8> {
@@ -48,7 +57,9 @@ fn take_all(mut checkpoint: Checkpoint) -> Vec<(String, Vec<i64>, Vec<f32>)> {
 
 /// The error that some bytes must give.
 fn error(bytes: Vec<u8>) -> Error {
-    Checkpoint::from_bytes(bytes).err().expect("the bytes are no good checkpoint")
+    Checkpoint::from_bytes(bytes)
+        .err()
+        .expect("the bytes are no good checkpoint")
 }
 
 fn outcome(bytes: Vec<u8>) -> Result<()> {

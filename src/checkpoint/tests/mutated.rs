@@ -1,5 +1,5 @@
-//! Every good fixture, cut off at every byte and with every byte changed: whatever comes of it, it is a typed error or
-//! tensors that lie within the file, and it comes soon.
+//! Every good fixture, cut off at every byte and with every byte changed: whatever comes of it, it
+//! is a typed error or tensors that lie within the file, and it comes soon.
 
 use std::time::{Duration, Instant};
 
@@ -26,19 +26,25 @@ fn a_file_cut_off_anywhere_is_refused() {
         let whole = bytes(name);
         for len in 0..whole.len() {
             let error = Checkpoint::from_bytes(whole[..len].to_vec()).err();
-            let error = error.unwrap_or_else(|| panic!("{name} is good after {len} of {} bytes", whole.len()));
+            let error = error
+                .unwrap_or_else(|| panic!("{name} is good after {len} of {} bytes", whole.len()));
             assert!(
                 matches!(error, Error::UnknownFormat { .. } | Error::Malformed { .. }),
                 "{name} after {len} bytes: {error}"
             );
-            assert!(!error.to_string().contains(char::is_control), "{name} after {len} bytes: {error}");
+            assert!(
+                !error.to_string().contains(char::is_control),
+                "{name} after {len} bytes: {error}"
+            );
         }
     }
 }
 
 /// A step of a linear congruential generator (Knuth, MMIX), its high bits.
 fn next(state: &mut u64) -> u8 {
-    *state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+    *state = state
+        .wrapping_mul(6364136223846793005)
+        .wrapping_add(1442695040888963407);
     (*state >> 56) as u8
 }
 

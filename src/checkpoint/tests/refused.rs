@@ -1,4 +1,5 @@
-//! What Python writes and this program must refuse: real pickles that call functions, and tensors that are not read.
+//! What Python writes and this program must refuse: real pickles that call functions, and tensors
+//! that are not read.
 
 use super::*;
 
@@ -26,7 +27,10 @@ fn a_pickle_that_names_a_function_is_refused_by_that_name() {
         ("numpy_scalar", "numpy._core.multiarray.scalar"),
         ("whole_module", "__main__.Net"),
     ] {
-        assert_refused(name, |error| matches!(error, Error::ForbiddenGlobal { global: found } if found == global));
+        assert_refused(
+            name,
+            |error| matches!(error, Error::ForbiddenGlobal { global: found } if found == global),
+        );
     }
 }
 
@@ -41,8 +45,7 @@ fn tensors_that_are_not_read_are_refused_with_a_remedy() {
         ("meta", "device `meta`"),
         ("expanded", "tensor `weight`, an expanded view"),
     ] {
-        let is_unsupported =
-            |error: &Error| matches!(error, Error::Unsupported { what, .. } if what.contains(expected));
+        let is_unsupported = |error: &Error| matches!(error, Error::Unsupported { what, .. } if what.contains(expected));
         assert_refused(name, is_unsupported);
     }
 }
@@ -53,30 +56,45 @@ fn a_file_without_one_state_dict_is_refused_with_a_remedy() {
         ("tensor_alone", "holds a tensor in place of a state dict"),
         ("list", "holds a list in place of a state dict"),
         ("nothing", "without a state dict"),
-        ("two_models", "several state dicts (`discriminator`, `generator`)"),
+        (
+            "two_models",
+            "several state dicts (`discriminator`, `generator`)",
+        ),
     ] {
         let is_unsupported = |error: &Error| {
             let text = error.to_string();
             text.contains(expected)
-                && text.ends_with("is not supported; save it with torch.save(model.state_dict(), …)")
+                && text
+                    .ends_with("is not supported; save it with torch.save(model.state_dict(), …)")
         };
         assert_refused(name, is_unsupported);
     }
-    assert_refused("integer_name", |error| matches!(error, Error::Malformed { .. }));
+    assert_refused("integer_name", |error| {
+        matches!(error, Error::Malformed { .. })
+    });
 }
 
 #[test]
 fn archives_that_are_not_of_torch_save_are_refused() {
     let torchscript = error(bytes("refused/torchscript.zip.pth")).to_string();
-    assert!(torchscript.starts_with("a TorchScript archive is not supported"), "{torchscript}");
+    assert!(
+        torchscript.starts_with("a TorchScript archive is not supported"),
+        "{torchscript}"
+    );
     let compressed = error(bytes("refused/compressed.zip.pth")).to_string();
-    assert!(compressed.contains("zip -0") && compressed.contains("a compressed or encrypted entry (`"), "{compressed}");
+    assert!(
+        compressed.contains("zip -0") && compressed.contains("a compressed or encrypted entry (`"),
+        "{compressed}"
+    );
 }
 
 #[test]
 fn pickles_without_tensors_are_no_checkpoints() {
     for name in ["plain_pickle", "plain_os_system"] {
         let error = error(bytes(&format!("refused/{name}.pkl")));
-        assert!(matches!(&error, Error::UnknownFormat { found } if found.contains("pickle")), "{error}");
+        assert!(
+            matches!(&error, Error::UnknownFormat { found } if found.contains("pickle")),
+            "{error}"
+        );
     }
 }

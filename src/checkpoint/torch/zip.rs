@@ -1,5 +1,5 @@
-//! The zip archive that `torch.save` writes: the pickle `data.pkl`, and each storage as an entry `data/<key>`, none
-//! compressed, all in one folder whose name varies.
+//! The zip archive that `torch.save` writes: the pickle `data.pkl`, and each storage as an entry
+//! `data/<key>`, none compressed, all in one folder whose name varies.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::Cursor;
@@ -24,7 +24,12 @@ const FORMAT: Format = Format::TorchZip;
 pub(in crate::checkpoint) fn read(bytes: &[u8]) -> Result<BTreeMap<String, View>> {
     let entries = entries(bytes)?;
     let root = root(&entries)?;
-    let record = |name: &str| entries.get_key_value(format!("{root}{name}").as_str()).map(stored).transpose();
+    let record = |name: &str| {
+        entries
+            .get_key_value(format!("{root}{name}").as_str())
+            .map(stored)
+            .transpose()
+    };
 
     match record("byteorder")?.map(|range| &bytes[range]) {
         None | Some(b"little") => {} // older files are little-endian without saying so
@@ -62,7 +67,10 @@ fn stored((name, entry): (&String, &Entry)) -> Result<Range<usize>> {
         return Ok(entry.range.clone());
     }
     Err(Error::Unsupported {
-        what: format!("a compressed or encrypted entry (`{}`) in a PyTorch archive", printable(name)),
+        what: format!(
+            "a compressed or encrypted entry (`{}`) in a PyTorch archive",
+            printable(name)
+        ),
         remedy: "unpack it, and pack it again without compression (zip -0)",
     })
 }
@@ -70,10 +78,13 @@ fn stored((name, entry): (&String, &Entry)) -> Result<Range<usize>> {
 /// Every file of the archive by its name. None overlaps another.
 fn entries(bytes: &[u8]) -> Result<HashMap<String, Entry>> {
     let malformed = |error: zip::result::ZipError| FORMAT.malformed(error.to_string());
-    // The archive is the whole file. Left to guess where it begins, the crate (9.8) takes the directory to end where
-    // the end record begins, but PyTorch has zip64 records in between, whether needed or not. That is 76 bytes, and
-    // when the first header is as long (a file name of 21 characters) the second is taken for the first.
-    let config = Config { archive_offset: ArchiveOffset::Known(0) };
+    // The archive is the whole file. Left to guess where it begins, the crate (9.8) takes the
+    // directory to end where the end record begins, but PyTorch has zip64 records in between,
+    // whether needed or not. That is 76 bytes, and when the first header is as long (a file name of
+    // 21 characters) the second is taken for the first.
+    let config = Config {
+        archive_offset: ArchiveOffset::Known(0),
+    };
     let mut archive = ZipArchive::with_config(config, Cursor::new(bytes)).map_err(malformed)?;
     if archive.has_duplicate_names() {
         return Err(FORMAT.malformed("two entries have the same name"));
@@ -90,7 +101,9 @@ fn entries(bytes: &[u8]) -> Result<HashMap<String, Entry>> {
             let end = start.checked_add(usize::try_from(entry.compressed_size()).ok()?)?;
             (end <= bytes.len()).then_some(start..end)
         };
-        let range = range().ok_or_else(|| FORMAT.malformed(format!("entry `{}` leaves the file", printable(&name))))?;
+        let range = range().ok_or_else(|| {
+            FORMAT.malformed(format!("entry `{}` leaves the file", printable(&name)))
+        })?;
         let stored = entry.compression() == CompressionMethod::Stored
             && !entry.encrypted()
             && entry.size() == entry.compressed_size();
@@ -102,9 +115,13 @@ fn entries(bytes: &[u8]) -> Result<HashMap<String, Entry>> {
 /// The folder that everything is in, with its slash; empty when there is none.
 fn root(entries: &HashMap<String, Entry>) -> Result<&str> {
     let is_folder = |folder: &&str| folder.is_empty() || folder.ends_with('/');
-    let mut roots = entries.keys().filter_map(|name| name.strip_suffix("data.pkl")).filter(is_folder);
+    let mut roots = entries
+        .keys()
+        .filter_map(|name| name.strip_suffix("data.pkl"))
+        .filter(is_folder);
     let found = match (roots.next(), roots.next()) {
-        // TorchScript's archives have a data.pkl too, of objects of the classes that the archive defines.
+        // TorchScript's archives have a data.pkl too, of objects of the classes that the archive
+        // defines.
         (Some(root), None) if entries.contains_key(format!("{root}constants.pkl").as_str()) => {
             return Err(Error::Unsupported {
                 what: "a TorchScript archive".to_owned(),
@@ -114,11 +131,19 @@ fn root(entries: &HashMap<String, Entry>) -> Result<&str> {
         (Some(root), None) => return Ok(root),
         (Some(_), Some(_)) => return Err(FORMAT.malformed("it has two data.pkl")),
         (None, _) if entries.contains_key("model.weights.h5") => "a Keras archive",
-        (None, _) if entries.keys().any(|name| name.ends_with(".npy")) => "an archive of NumPy arrays",
-        (None, _) if entries.keys().any(|name| name.ends_with(".pth") || name.ends_with(".safetensors")) => {
+        (None, _) if entries.keys().any(|name| name.ends_with(".npy")) => {
+            "an archive of NumPy arrays"
+        }
+        (None, _)
+            if entries
+                .keys()
+                .any(|name| name.ends_with(".pth") || name.ends_with(".safetensors")) =>
+        {
             "a zip archive with a checkpoint in it (unpack it first)"
         }
         (None, _) => "a zip archive without data.pkl",
     };
-    Err(Error::UnknownFormat { found: found.to_owned() })
+    Err(Error::UnknownFormat {
+        found: found.to_owned(),
+    })
 }

@@ -1,5 +1,6 @@
-//! Whose fault an error is. For the requester's there is a result: every worker comes to the same one, and the requester
-//! learns why. Others, such as a full disk or a network that is down, may be this worker's alone.
+//! Whose fault an error is. For the requester's there is a result: every worker comes to the same
+//! one, and the requester learns why. Others, such as a full disk or a network that is down, may be
+//! this worker's alone.
 
 use std::io;
 
@@ -23,47 +24,135 @@ pub struct Blame {
 /// Numbers are for contracts: they stay, and new codes get new ones. docs/iexec.md lists them.
 const REQUESTER: [Blame; 29] = {
     const fn blame(status: u8, code: &'static str, message: &'static str) -> Blame {
-        Blame { code, status, message }
+        Blame {
+            code,
+            status,
+            message,
+        }
     }
     [
-        blame(1, "command-line", "the arguments make no sense, or name no image"),
-        blame(2, "image-file", "there is no such image file, or it cannot be read"),
-        blame(3, "not-an-image", "the file is empty, or no image of a known format"),
-        blame(4, "bad-image", "the image is damaged, cut short, too large, or of a variant that is not read"),
+        blame(
+            1,
+            "command-line",
+            "the arguments make no sense, or name no image",
+        ),
+        blame(
+            2,
+            "image-file",
+            "there is no such image file, or it cannot be read",
+        ),
+        blame(
+            3,
+            "not-an-image",
+            "the file is empty, or no image of a known format",
+        ),
+        blame(
+            4,
+            "bad-image",
+            "the image is damaged, cut short, too large, or of a variant that is not read",
+        ),
         blame(5, "image-size", "the image cannot be given to the network"),
-        blame(6, "bad-address", "the address makes no sense, or is of a kind that is not fetched"),
+        blame(
+            6,
+            "bad-address",
+            "the address makes no sense, or is of a kind that is not fetched",
+        ),
         blame(7, "host-not-found", "there is no host of that name"),
         blame(8, "not-public", "the host is not public"),
-        blame(9, "certificate", "the host's certificate is not to be trusted"),
+        blame(
+            9,
+            "certificate",
+            "the host's certificate is not to be trusted",
+        ),
         blame(10, "http-status", "the server does not give the file"),
-        blame(11, "redirect", "the server redirects too often, in a circle, or to an address that is not followed"),
+        blame(
+            11,
+            "redirect",
+            "the server redirects too often, in a circle, or to an address that is not followed",
+        ),
         blame(12, "too-large", "the file is larger than the limit"),
-        blame(13, "wrong-content", "the file is not what its CID stands for"),
-        blame(14, "fetch-setup", "the certificates that were named cannot be used"),
-        blame(15, "unknown-class", "the model does not know a class that was asked for"),
+        blame(
+            13,
+            "wrong-content",
+            "the file is not what its CID stands for",
+        ),
+        blame(
+            14,
+            "fetch-setup",
+            "the certificates that were named cannot be used",
+        ),
+        blame(
+            15,
+            "unknown-class",
+            "the model does not know a class that was asked for",
+        ),
         blame(16, "device", "the device cannot be used"),
-        blame(17, "replaces-input", "a result would replace an image of the same task"),
+        blame(
+            17,
+            "replaces-input",
+            "a result would replace an image of the same task",
+        ),
         blame(18, "read-file", "the weights cannot be read"),
         blame(19, "not-a-checkpoint", "the weights are in no known format"),
-        blame(20, "damaged-checkpoint", "the weights break the rules of their format"),
-        blame(21, "forbidden-pickle", "the weights ask for more than tensors and plain data"),
-        blame(22, "unsupported-checkpoint", "the weights use something that is not read"),
-        blame(23, "duplicate-tensor", "a tensor stands twice in the weights"),
+        blame(
+            20,
+            "damaged-checkpoint",
+            "the weights break the rules of their format",
+        ),
+        blame(
+            21,
+            "forbidden-pickle",
+            "the weights ask for more than tensors and plain data",
+        ),
+        blame(
+            22,
+            "unsupported-checkpoint",
+            "the weights use something that is not read",
+        ),
+        blame(
+            23,
+            "duplicate-tensor",
+            "a tensor stands twice in the weights",
+        ),
         blame(24, "missing-tensor", "the weights lack a tensor"),
-        blame(25, "unexpected-tensors", "the weights hold tensors that the network has no place for"),
-        blame(26, "tensor-shape", "a tensor of the weights has another shape than the network needs"),
-        blame(27, "unknown-family", "the weights belong to no known network"),
-        blame(28, "checkpoint-metadata", "the weights describe their network in a way that makes no sense"),
-        blame(29, "many-images", "a callback reports one image, and the task has several"),
+        blame(
+            25,
+            "unexpected-tensors",
+            "the weights hold tensors that the network has no place for",
+        ),
+        blame(
+            26,
+            "tensor-shape",
+            "a tensor of the weights has another shape than the network needs",
+        ),
+        blame(
+            27,
+            "unknown-family",
+            "the weights belong to no known network",
+        ),
+        blame(
+            28,
+            "checkpoint-metadata",
+            "the weights describe their network in a way that makes no sense",
+        ),
+        blame(
+            29,
+            "many-images",
+            "a callback reports one image, and the task has several",
+        ),
     ]
 };
 
 /// What to tell the requester about this error; none when it is not theirs.
 pub fn of(error: &Error) -> Option<Blame> {
-    // A file that was named and is not there is the requester's fault, a disk that does not give it is not.
+    // A file that was named and is not there is the requester's fault, a disk that does not give it
+    // is not.
     let misnamed = |error: &io::Error| {
         use io::ErrorKind::{InvalidFilename, InvalidInput, IsADirectory, NotADirectory, NotFound};
-        matches!(error.kind(), NotFound | NotADirectory | IsADirectory | InvalidFilename | InvalidInput)
+        matches!(
+            error.kind(),
+            NotFound | NotADirectory | IsADirectory | InvalidFilename | InvalidInput
+        )
     };
     let blame = requester(code::of(error))?;
     let file = matches!(blame.code, "image-file" | "read-file");
@@ -92,20 +181,40 @@ mod tests {
         let documented = include_str!("../../../../docs/iexec.md");
         let errors = include_str!("../../../../docs/errors.md");
         for Blame { code, status, .. } in REQUESTER {
-            assert!(documented.contains(&format!("\n| {status} | `{code}` |")), "docs/iexec.md lacks {status} {code}");
-            assert!(errors.contains(&format!("\n| `{code}` |")), "docs/errors.md lacks {code}");
+            assert!(
+                documented.contains(&format!("\n| {status} | `{code}` |")),
+                "docs/iexec.md lacks {status} {code}"
+            );
+            assert!(
+                errors.contains(&format!("\n| `{code}` |")),
+                "docs/errors.md lacks {code}"
+            );
         }
         assert!(!documented.contains(&format!("\n| {} | `", REQUESTER.len() + 1)));
     }
 
     #[test]
-    fn a_file_that_is_not_there_is_the_requesters_fault_and_one_that_the_disk_does_not_give_is_not() {
-        let read = |error: io::Error| of(&Err::<(), _>(error).or_code(Code::ImageFile).unwrap_err());
-        assert_eq!(read(io::ErrorKind::NotFound.into()), requester("image-file"));
+    fn a_file_that_is_not_there_is_the_requesters_fault_and_one_that_the_disk_does_not_give_is_not()
+    {
+        let read =
+            |error: io::Error| of(&Err::<(), _>(error).or_code(Code::ImageFile).unwrap_err());
+        assert_eq!(
+            read(io::ErrorKind::NotFound.into()),
+            requester("image-file")
+        );
         const EIO: i32 = 5;
         assert_eq!(read(io::Error::from_raw_os_error(EIO)), None);
-        let weights = |source| of(&maskrcnn::Error::ReadFile { path: "weights.pth".into(), source }.into());
-        assert_eq!(weights(io::ErrorKind::NotFound.into()), requester("read-file"));
+        let weights = |source| {
+            of(&maskrcnn::Error::ReadFile {
+                path: "weights.pth".into(),
+                source,
+            }
+            .into())
+        };
+        assert_eq!(
+            weights(io::ErrorKind::NotFound.into()),
+            requester("read-file")
+        );
         assert_eq!(weights(io::Error::from_raw_os_error(EIO)), None);
     }
 

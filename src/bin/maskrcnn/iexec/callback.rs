@@ -24,13 +24,15 @@ sol! {
     }
 }
 
-/// Most detections in callback data: a contract has 200,000 gas for all it does with them (iExec's PoCo,
-/// `IexecConfigurationFacet.sol`).
+/// Most detections in callback data: a contract has 200,000 gas for all it does with them (iExec's
+/// PoCo, `IexecConfigurationFacet.sol`).
 const MAX_DETECTIONS: usize = 32;
 
-/// `abi.encode(uint8 status, bytes32 imageSha256, bytes32 weightsSha256, Detection[])`, the surest detections first.
+/// `abi.encode(uint8 status, bytes32 imageSha256, bytes32 weightsSha256, Detection[])`, the surest
+/// detections first.
 ///
-/// `status` 0 is success. A sum that is not known, in hex, is zero. What is beyond 65535 pixels is 65535.
+/// `status` 0 is success. A sum that is not known, in hex, is zero. What is beyond 65535 pixels is
+/// 65535.
 pub fn encode(status: u8, weights: Option<&str>, image: Option<&ImageResult>) -> Vec<u8> {
     let sum = |hex: Option<&str>| hex.and_then(|hex| hex.parse().ok()).unwrap_or_default();
     let detections: Vec<Detection> = image
@@ -51,7 +53,13 @@ pub fn encode(status: u8, weights: Option<&str>, image: Option<&ImageResult>) ->
         })
         .collect();
     let image = sum(image.map(|image| &*image.sha256));
-    Data { status, imageSha256: image, weightsSha256: sum(weights), detections }.abi_encode_params()
+    Data {
+        status,
+        imageSha256: image,
+        weightsSha256: sum(weights),
+        detections,
+    }
+    .abi_encode_params()
 }
 
 #[cfg(test)]
@@ -83,26 +91,58 @@ mod tests {
     #[test]
     fn the_bytes_are_those_of_eth_abi() {
         let cases: Vec<Case> =
-            serde_json::from_str(include_str!("../../../../tests/fixtures/callback.json")).expect("it is our file");
+            serde_json::from_str(include_str!("../../../../tests/fixtures/callback.json"))
+                .expect("it is our file");
         assert_eq!(cases.len(), 4);
         for case in &cases {
-            let data = encode(case.status, Some(&case.weights), Some(&image(&case.image, &case.detections)));
-            assert_eq!(data_encoding::HEXLOWER.encode(&data), case.data, "status {}", case.status);
+            let data = encode(
+                case.status,
+                Some(&case.weights),
+                Some(&image(&case.image, &case.detections)),
+            );
+            assert_eq!(
+                data_encoding::HEXLOWER.encode(&data),
+                case.data,
+                "status {}",
+                case.status
+            );
         }
         // What was never known is zero, as in the last case.
-        assert_eq!(data_encoding::HEXLOWER.encode(&encode(29, None, None)), cases[3].data);
+        assert_eq!(
+            data_encoding::HEXLOWER.encode(&encode(29, None, None)),
+            cases[3].data
+        );
     }
 
     #[test]
     fn no_more_than_32_detections_are_reported_and_those_are_the_first() {
-        let many: Vec<[i64; 6]> = (0..40).map(|n| [n + 1, 9900 - 100 * n, n, 1, 2, 3]).collect();
-        assert_eq!(encode(0, None, Some(&image("", &many))), encode(0, None, Some(&image("", &many[..32]))));
-        assert_ne!(encode(0, None, Some(&image("", &many))), encode(0, None, Some(&image("", &many[..31]))));
+        let many: Vec<[i64; 6]> = (0..40)
+            .map(|n| [n + 1, 9900 - 100 * n, n, 1, 2, 3])
+            .collect();
+        assert_eq!(
+            encode(0, None, Some(&image("", &many))),
+            encode(0, None, Some(&image("", &many[..32])))
+        );
+        assert_ne!(
+            encode(0, None, Some(&image("", &many))),
+            encode(0, None, Some(&image("", &many[..31])))
+        );
     }
 
     #[test]
     fn what_does_not_fit_16_bits_is_the_largest_that_does() {
-        let beyond = encode(0, None, Some(&image("", &[[1, 100, 70_000, -3, 99_999, 65_536]])));
-        assert_eq!(beyond, encode(0, None, Some(&image("", &[[1, 100, 65_535, 0, 65_535, 65_535]]))));
+        let beyond = encode(
+            0,
+            None,
+            Some(&image("", &[[1, 100, 70_000, -3, 99_999, 65_536]])),
+        );
+        assert_eq!(
+            beyond,
+            encode(
+                0,
+                None,
+                Some(&image("", &[[1, 100, 65_535, 0, 65_535, 65_535]]))
+            )
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! The files that a task leaves beside its pictures: the one whose digest workers must agree on, and `computed.json`.
+//! The files that a task leaves beside its pictures: the one whose digest workers must agree on,
+//! and `computed.json`.
 
 use std::cmp::Reverse;
 
@@ -21,7 +22,8 @@ pub const COMPUTED: &str = "computed.json";
 /// The files that say how a task ended.
 pub const NAMES: [&str; 3] = [COMPUTED, "consensus.json", "error.json"];
 
-/// What workers must agree on about an object: nothing finer than a hundredth of a score and a pixel.
+/// What workers must agree on about an object: nothing finer than a hundredth of a score and a
+/// pixel.
 #[derive(Debug, Serialize)]
 pub struct AgreedDetection {
     pub label: String,
@@ -48,7 +50,11 @@ pub struct ImageResult {
 
 impl ImageResult {
     fn new(image: usize, done: Done) -> Self {
-        let Done { sha256, size, found } = done;
+        let Done {
+            sha256,
+            size,
+            found,
+        } = done;
         let whole = |pixels: f32| pixels.round() as i64;
         let agreed = found.into_iter().map(|found| AgreedDetection {
             label: found.label.to_string(),
@@ -66,13 +72,22 @@ impl ImageResult {
         [width, height]: [usize; 2],
         mut detections: Vec<AgreedDetection>,
     ) -> Self {
-        // By what is written, and only then by the class's number, which callback data have instead of the label.
+        // By what is written, and only then by the class's number, which callback data have instead
+        // of the label.
         detections.sort_by(|a, b| {
-            let (first, second) =
-                ((Reverse(a.hundredths), &a.label, a.bbox), (Reverse(b.hundredths), &b.label, b.bbox));
+            let (first, second) = (
+                (Reverse(a.hundredths), &a.label, a.bbox),
+                (Reverse(b.hundredths), &b.label, b.bbox),
+            );
             first.cmp(&second).then(a.category_id.cmp(&b.category_id))
         });
-        Self { image, sha256: sha256.to_owned(), width, height, detections }
+        Self {
+            image,
+            sha256: sha256.to_owned(),
+            width,
+            height,
+            detections,
+        }
     }
 }
 
@@ -122,7 +137,13 @@ impl Results {
     }
 
     fn empty(callback: bool) -> Self {
-        Self { weights: None, images: Vec::new(), failures: Vec::new(), messages: Vec::new(), callback }
+        Self {
+            weights: None,
+            images: Vec::new(),
+            failures: Vec::new(),
+            messages: Vec::new(),
+            callback,
+        }
     }
 
     fn fail(&mut self, image: Option<usize>, error: &Error) -> Option<()> {
@@ -132,20 +153,30 @@ impl Results {
         Some(())
     }
 
-    /// Writes `consensus.json`, or `error.json` when something failed, and after it `computed.json`, which points to it.
-    /// True when nothing failed.
+    /// Writes `consensus.json`, or `error.json` when something failed, and after it
+    /// `computed.json`, which points to it. True when nothing failed.
     pub fn write(&self, output: &OutputDir) -> Result<bool> {
         let succeeded = self.failures.is_empty();
         let agreed = if succeeded {
-            let document =
-                Consensus { schema: CONSENSUS_SCHEMA, weights: self.weights.as_deref(), images: &self.images };
+            let document = Consensus {
+                schema: CONSENSUS_SCHEMA,
+                weights: self.weights.as_deref(),
+                images: &self.images,
+            };
             (output.path("consensus", "json"), json(&document))
         } else {
-            let document = Errors { schema: ERROR_SCHEMA, errors: &self.failures, images: &self.images };
+            let document = Errors {
+                schema: ERROR_SCHEMA,
+                errors: &self.failures,
+                images: &self.images,
+            };
             (output.path("error", "json"), json(&document))
         };
         let callback = self.callback.then(|| {
-            let status = self.failures.first().map_or(0, |failure| failure.blame.status);
+            let status = self
+                .failures
+                .first()
+                .map_or(0, |failure| failure.blame.status);
             let data = callback::encode(status, self.weights.as_deref(), self.images.first());
             format!("0x{}", data_encoding::HEXLOWER.encode(&data))
         });
@@ -192,7 +223,8 @@ fn as_fraction<S: Serializer>(hundredths: &u16, serializer: S) -> Result<S::Ok, 
 
 /// One line of JSON, always the same for the same content.
 fn json(document: &impl Serialize) -> Vec<u8> {
-    let mut bytes = serde_json::to_vec(document).expect("plain data with string keys always serializes into memory");
+    let mut bytes = serde_json::to_vec(document)
+        .expect("plain data with string keys always serializes into memory");
     bytes.push(b'\n');
     bytes
 }
@@ -205,13 +237,26 @@ mod tests {
     use crate::app::Found;
 
     fn found(label: &str, category_id: u32, score: f32, [x1, y1, x2, y2]: [f32; 4]) -> Found {
-        Found { label: label.into(), category_id, score, bbox: BBox { x1, y1, x2, y2 } }
+        Found {
+            label: label.into(),
+            category_id,
+            score,
+            bbox: BBox { x1, y1, x2, y2 },
+        }
     }
 
     fn consensus(found: Vec<Found>) -> String {
-        let done = Done { sha256: "5a".to_owned(), size: Size::new(48, 64), found };
+        let done = Done {
+            sha256: "5a".to_owned(),
+            size: Size::new(48, 64),
+            found,
+        };
         let images = [ImageResult::new(2, done)];
-        let document = Consensus { schema: CONSENSUS_SCHEMA, weights: Some("0b"), images: &images };
+        let document = Consensus {
+            schema: CONSENSUS_SCHEMA,
+            weights: Some("0b"),
+            images: &images,
+        };
         String::from_utf8(json(&document)).unwrap()
     }
 
@@ -228,10 +273,16 @@ mod tests {
     #[test]
     fn noise_below_what_is_written_changes_neither_numbers_nor_order() {
         let (low, high) = ([1.0, 2.0, 30.0, 40.0], [5.0, 2.0, 30.0, 40.0]);
-        let one =
-            consensus(vec![found("dog", 18, 0.5001, high), found("dog", 18, 0.5, low), found("cat", 17, 0.4996, high)]);
-        let other =
-            consensus(vec![found("cat", 17, 0.5003, high), found("dog", 18, 0.5002, low), found("dog", 18, 0.5, high)]);
+        let one = consensus(vec![
+            found("dog", 18, 0.5001, high),
+            found("dog", 18, 0.5, low),
+            found("cat", 17, 0.4996, high),
+        ]);
+        let other = consensus(vec![
+            found("cat", 17, 0.5003, high),
+            found("dog", 18, 0.5002, low),
+            found("dog", 18, 0.5, high),
+        ]);
         assert_eq!(one, other);
         assert!(one.find("cat") < one.find("dog"), "{one}");
     }

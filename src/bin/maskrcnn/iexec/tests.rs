@@ -16,7 +16,12 @@ fn task(changes: &[(&str, &str)]) -> Result<Option<Task>> {
         ("IEXEC_BOT_TASK_INDEX", "0"),
     ]);
     variables.extend(changes.iter().copied());
-    Task::from_variables(&|name| variables.get(name).filter(|value| !value.is_empty()).map(OsString::from))
+    Task::from_variables(&|name| {
+        variables
+            .get(name)
+            .filter(|value| !value.is_empty())
+            .map(OsString::from)
+    })
 }
 
 fn of(changes: &[(&str, &str)]) -> Task {
@@ -31,24 +36,68 @@ fn without_an_output_folder_it_is_no_task() {
 
 #[test]
 fn input_files_are_those_of_the_numbered_variables_in_the_input_folder() {
-    let changes =
-        [("IEXEC_INPUT_FILES_NUMBER", "2"), ("IEXEC_INPUT_FILE_NAME_1", FILE), ("IEXEC_INPUT_FILE_NAME_2", "b.jpg")];
+    let changes = [
+        ("IEXEC_INPUT_FILES_NUMBER", "2"),
+        ("IEXEC_INPUT_FILE_NAME_1", FILE),
+        ("IEXEC_INPUT_FILE_NAME_2", "b.jpg"),
+    ];
     let expected = [Path::new("/iexec_in").join(FILE), "/iexec_in/b.jpg".into()];
     assert_eq!(of(&changes).inputs, expected);
     // A variable beyond the number does not count.
-    assert_eq!(of(&[changes[0], changes[1], changes[2], ("IEXEC_INPUT_FILE_NAME_3", "c")]).inputs, expected);
+    assert_eq!(
+        of(&[
+            changes[0],
+            changes[1],
+            changes[2],
+            ("IEXEC_INPUT_FILE_NAME_3", "c")
+        ])
+        .inputs,
+        expected
+    );
 }
 
 #[test]
 fn names_that_lead_out_of_the_input_folder_are_refused() {
-    for name in ["..", ".", "/etc/passwd", "../secret", "a/b", "a/", "./a", "a/../../b"] {
-        let changes = [("IEXEC_INPUT_FILES_NUMBER", "1"), ("IEXEC_INPUT_FILE_NAME_1", name)];
-        assert!(task(&changes).unwrap_err().to_string().contains(name), "{name}");
+    for name in [
+        "..",
+        ".",
+        "/etc/passwd",
+        "../secret",
+        "a/b",
+        "a/",
+        "./a",
+        "a/../../b",
+    ] {
+        let changes = [
+            ("IEXEC_INPUT_FILES_NUMBER", "1"),
+            ("IEXEC_INPUT_FILE_NAME_1", name),
+        ];
+        assert!(
+            task(&changes).unwrap_err().to_string().contains(name),
+            "{name}"
+        );
         assert!(task(&[("IEXEC_DATASET_FILENAME", name)]).is_err(), "{name}");
     }
-    for name in ["...", "..a", "a b", "photo..jpg", "été.png", "-", "--callback", "a\\b", "https:x"] {
-        let changes = [("IEXEC_INPUT_FILES_NUMBER", "1"), ("IEXEC_INPUT_FILE_NAME_1", name)];
-        assert_eq!(of(&changes).inputs, [Path::new("/iexec_in").join(name)], "{name}");
+    for name in [
+        "...",
+        "..a",
+        "a b",
+        "photo..jpg",
+        "été.png",
+        "-",
+        "--callback",
+        "a\\b",
+        "https:x",
+    ] {
+        let changes = [
+            ("IEXEC_INPUT_FILES_NUMBER", "1"),
+            ("IEXEC_INPUT_FILE_NAME_1", name),
+        ];
+        assert_eq!(
+            of(&changes).inputs,
+            [Path::new("/iexec_in").join(name)],
+            "{name}"
+        );
     }
 }
 
@@ -64,17 +113,28 @@ fn an_environment_that_contradicts_itself_is_an_error() {
     ] {
         assert!(task(&[(name, value)]).is_err(), "{name}={value}");
     }
-    let files = [("IEXEC_INPUT_FILES_NUMBER", "1"), ("IEXEC_INPUT_FILE_NAME_1", FILE), ("IEXEC_IN", "")];
+    let files = [
+        ("IEXEC_INPUT_FILES_NUMBER", "1"),
+        ("IEXEC_INPUT_FILE_NAME_1", FILE),
+        ("IEXEC_IN", ""),
+    ];
     assert!(task(&files).unwrap_err().to_string().contains("IEXEC_IN"));
 }
 
 #[test]
 fn the_dataset_counts_when_it_is_there() {
     let folder = tempfile::tempdir().unwrap();
-    let (folder_name, dataset) = (folder.path().to_str().unwrap(), "0x00000000000000000000000000000000000000d5");
-    let changes = [("IEXEC_IN", folder_name), ("IEXEC_DATASET_FILENAME", dataset)];
+    let (folder_name, dataset) = (
+        folder.path().to_str().unwrap(),
+        "0x00000000000000000000000000000000000000d5",
+    );
+    let changes = [
+        ("IEXEC_IN", folder_name),
+        ("IEXEC_DATASET_FILENAME", dataset),
+    ];
     let weights = |task: &Task, args: &[&str]| {
-        let mut options = Options::parse_in_task([&["maskrcnn", "-q", "a.png"], args].concat()).unwrap();
+        let mut options =
+            Options::parse_in_task([&["maskrcnn", "-q", "a.png"], args].concat()).unwrap();
         task.apply(&mut options).unwrap();
         options.weights
     };
@@ -82,7 +142,10 @@ fn the_dataset_counts_when_it_is_there() {
     assert_eq!(weights(&of(&changes), &[]), None);
     fs::write(folder.path().join(dataset), "weights").unwrap();
     assert_eq!(weights(&of(&changes), &[]), file);
-    assert_eq!(weights(&of(&changes), &["-w", "b.pth"]), Some(Source::File("b.pth".into())));
+    assert_eq!(
+        weights(&of(&changes), &["-w", "b.pth"]),
+        Some(Source::File("b.pth".into()))
+    );
     fs::write(folder.path().join(NO_DATASET), "none").unwrap();
     assert_eq!(of(&[changes[0]]).dataset, None);
 }
@@ -92,17 +155,28 @@ fn a_task_has_limits_that_its_arguments_cannot_raise() {
     let limits = |args: &[&str]| {
         let mut options = Options::parse_in_task([&["maskrcnn", "a.png"], args].concat()).unwrap();
         of(&[]).apply(&mut options).unwrap();
-        (options.max_pixels, options.fetch.max_image_bytes, options.fetch.max_weights_bytes)
+        (
+            options.max_pixels,
+            options.fetch.max_image_bytes,
+            options.fetch.max_weights_bytes,
+        )
     };
     assert_eq!(limits(&[]), (100_000_000, 64 << 20, Some(2 << 30)));
-    assert_eq!(limits(&["--max-megapixels", "7", "--max-bytes", "100M"]), (7_000_000, 100 << 20, Some(2 << 30)));
-    assert_eq!(limits(&["--max-megapixels", "400", "--max-bytes", "4G"]), (100_000_000, 512 << 20, Some(2 << 30)));
+    assert_eq!(
+        limits(&["--max-megapixels", "7", "--max-bytes", "100M"]),
+        (7_000_000, 100 << 20, Some(2 << 30))
+    );
+    assert_eq!(
+        limits(&["--max-megapixels", "400", "--max-bytes", "4G"]),
+        (100_000_000, 512 << 20, Some(2 << 30))
+    );
 }
 
 #[test]
 fn a_task_of_a_bag_does_one_image_and_a_task_alone_does_all() {
-    let own =
-        |bag: &str, index: &str, images| of(&[("IEXEC_BOT_SIZE", bag), ("IEXEC_BOT_TASK_INDEX", index)]).own(images);
+    let own = |bag: &str, index: &str, images| {
+        of(&[("IEXEC_BOT_SIZE", bag), ("IEXEC_BOT_TASK_INDEX", index)]).own(images)
+    };
     for (bag, index, images, expected) in [
         ("1", "0", 3, vec![0, 1, 2]),
         ("3", "0", 3, vec![0]),
@@ -116,7 +190,11 @@ fn a_task_of_a_bag_does_one_image_and_a_task_alone_does_all() {
         ("4", "3", 0, vec![]),
         ("1", "0", 0, vec![]),
     ] {
-        assert_eq!(own(bag, index, images), expected, "task {index} of {bag}, {images} images");
+        assert_eq!(
+            own(bag, index, images),
+            expected,
+            "task {index} of {bag}, {images} images"
+        );
     }
 }
 
@@ -124,17 +202,37 @@ fn a_task_of_a_bag_does_one_image_and_a_task_alone_does_all() {
 #[test]
 fn no_names_that_fuzzing_starts_from_or_came_to_lead_out_of_the_input_folder() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut files: Vec<_> = fs::read_dir(root.join("fuzz/seeds/iexec")).unwrap().collect();
+    let mut files: Vec<_> = fs::read_dir(root.join("fuzz/seeds/iexec"))
+        .unwrap()
+        .collect();
     assert!(files.len() >= 4);
     // None so far.
-    files.extend(fs::read_dir(root.join("tests/fixtures/regressions/iexec")).into_iter().flatten());
+    files.extend(
+        fs::read_dir(root.join("tests/fixtures/regressions/iexec"))
+            .into_iter()
+            .flatten(),
+    );
     for file in files {
         let bytes = fs::read(file.unwrap().path()).unwrap();
         let text = String::from_utf8_lossy(&bytes);
-        let names = ["IEXEC_INPUT_FILES_NUMBER", "IEXEC_INPUT_FILE_NAME_1", "IEXEC_INPUT_FILE_NAME_2"];
+        let names = [
+            "IEXEC_INPUT_FILES_NUMBER",
+            "IEXEC_INPUT_FILE_NAME_1",
+            "IEXEC_INPUT_FILE_NAME_2",
+        ];
         let changes: Vec<_> = names.into_iter().zip(text.lines()).collect();
-        for input in task(&changes).ok().flatten().into_iter().flat_map(|task| task.inputs) {
-            assert_eq!(input.parent(), Some(Path::new("/iexec_in")), "{}", input.display());
+        for input in task(&changes)
+            .ok()
+            .flatten()
+            .into_iter()
+            .flat_map(|task| task.inputs)
+        {
+            assert_eq!(
+                input.parent(),
+                Some(Path::new("/iexec_in")),
+                "{}",
+                input.display()
+            );
         }
     }
 }

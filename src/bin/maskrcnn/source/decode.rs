@@ -1,31 +1,35 @@
 //! Encoded images to upright RGB pixels, within limits that hold before memory is spent.
 //!
-//! The number of pixels is read from the header and checked before anything is allocated for them, and what the decoder may
-//! allocate besides follows from the size that the header announces: a file cannot ask for more by lying about its parts.
+//! The number of pixels is read from the header and checked before anything is allocated for them,
+//! and what the decoder may allocate besides follows from the size that the header announces: a
+//! file cannot ask for more by lying about its parts.
 
 use std::error::Error as _;
 use std::io::{self, Cursor};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use image::metadata::Orientation;
-use image::{ColorType, DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, RgbImage};
+use image::{
+    ColorType, DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, RgbImage,
+};
 
 use super::{jpeg_markers, png_chunks, tiff_tags, webp_chunks};
 use crate::memory::{self, OutOfMemory};
 
-/// Largest image that is decoded unless the user says otherwise, in pixels; empirical: more than full-frame cameras make
-/// (61 megapixels), and its pixels take 300 MB.
+/// Largest image that is decoded unless the user says otherwise, in pixels; empirical: more than
+/// full-frame cameras make (61 megapixels), and its pixels take 300 MB.
 pub const DEFAULT_MAX_PIXELS: u64 = 100_000_000;
 
-/// What a decoder may allocate for everything but pixels, in bytes: profiles, comments, tables, a row. The `png` crate's
-/// own default; photos have a few hundred kilobytes.
+/// What a decoder may allocate for everything but pixels, in bytes: profiles, comments, tables, a
+/// row. The `png` crate's own default; photos have a few hundred kilobytes.
 const MAX_METADATA_BYTES: u64 = 64 << 20;
 
-/// What the WebP decoder takes for a pixel beside the buffer it fills: brightness and colours (1.5) and, with alpha, the
-/// alpha as RGBA (4) and alone (1).
+/// What the WebP decoder takes for a pixel beside the buffer it fills: brightness and colours (1.5)
+/// and, with alpha, the alpha as RGBA (4) and alone (1).
 const WEBP_BYTES_PER_PIXEL: u64 = 7;
 
-/// Most characters of a decoder's error that are shown: some list a value for every sample that a file announces.
+/// Most characters of a decoder's error that are shown: some list a value for every sample that a
+/// file announces.
 const MAX_CAUSE: usize = 300;
 
 const NO_MEMORY: &str = "to decode it; scale it down first";
@@ -34,29 +38,44 @@ const FORMATS: &str = "PNG, JPEG, WebP, GIF, BMP and TIFF are read";
 
 pub(super) const CUT_SHORT: &str = "the file is cut short; was it copied or downloaded to its end?";
 
-/// The pixels that a viewer shows: the first frame, upright, as 8-bit RGB, on white where it is transparent.
+/// The pixels that a viewer shows: the first frame, upright, as 8-bit RGB, on white where it is
+/// transparent.
 ///
-/// The format is told by the content. Colour profiles are not applied. Takes the bytes, so that the decoders that keep a
-/// copy of their own (JPEG) are not a second one.
+/// The format is told by the content. Colour profiles are not applied. Takes the bytes, so that the
+/// decoders that keep a copy of their own (JPEG) are not a second one.
 ///
 /// # Errors
 ///
-/// When the bytes are no image of a format that is read, the image is damaged, or has more than `max_pixels`.
+/// When the bytes are no image of a format that is read, the image is damaged, or has more than
+/// `max_pixels`.
 pub fn decode(bytes: Vec<u8>, max_pixels: u64) -> Result<RgbImage> {
     ensure!(!bytes.is_empty(), "it is empty");
-    let Some(format) = image::guess_format(&bytes).ok().filter(ImageFormat::reading_enabled) else {
+    let Some(format) = image::guess_format(&bytes)
+        .ok()
+        .filter(ImageFormat::reading_enabled)
+    else {
         bail!(unreadable(&bytes));
     };
     let name = format_name(format);
-    decode_as(format, bytes, max_pixels).map_err(explain).with_context(|| format!("cannot decode the {name} image"))
+    decode_as(format, bytes, max_pixels)
+        .map_err(explain)
+        .with_context(|| format!("cannot decode the {name} image"))
 }
 
 fn decode_as(format: ImageFormat, mut bytes: Vec<u8>, max_pixels: u64) -> Result<RgbImage> {
-    let tags = if format == ImageFormat::Tiff { tiff_tags::read(&mut bytes)? } else { tiff_tags::Tags::default() };
+    let tags = if format == ImageFormat::Tiff {
+        tiff_tags::read(&mut bytes)?
+    } else {
+        tiff_tags::Tags::default()
+    };
     if format == ImageFormat::Png {
         png_chunks::check(&bytes)?;
     }
-    let coefficients = if format == ImageFormat::Jpeg { jpeg_markers::check(&bytes)? } else { 0 };
+    let coefficients = if format == ImageFormat::Jpeg {
+        jpeg_markers::check(&bytes)?
+    } else {
+        0
+    };
     let encoded_bytes = bytes.len() as u64;
     let exif_is_whole = format != ImageFormat::WebP || webp_chunks::exif_is_whole(&bytes);
 
@@ -65,7 +84,10 @@ fn decode_as(format: ImageFormat, mut bytes: Vec<u8>, max_pixels: u64) -> Result
     reader.limits(allocation(MAX_METADATA_BYTES));
     let mut decoder = reader.into_decoder()?;
     let (width, height) = decoder.dimensions();
-    ensure!(width > 0 && height > 0, "it has no pixels: its size is {width}×{height}");
+    ensure!(
+        width > 0 && height > 0,
+        "it has no pixels: its size is {width}×{height}"
+    );
     let pixels = u64::from(width) * u64::from(height);
     ensure!(
         pixels <= max_pixels,
@@ -77,11 +99,18 @@ fn decode_as(format: ImageFormat, mut bytes: Vec<u8>, max_pixels: u64) -> Result
         !matches!(color, ColorType::Rgb32F | ColorType::Rgba32F),
         "its pixels are floating-point numbers, which have no agreed range; convert it to 8 or 16 bits"
     );
-    // The TIFF decoder fills a buffer of its own first, as the GIF decoder does for a frame that is not its canvas's size.
+    // The TIFF decoder fills a buffer of its own first, as the GIF decoder does for a frame that is
+    // not its canvas's size.
     let decoded_bytes = decoder.total_bytes();
-    decoder.set_limits(allocation(2 * decoded_bytes + encoded_bytes + MAX_METADATA_BYTES))?;
+    decoder.set_limits(allocation(
+        2 * decoded_bytes + encoded_bytes + MAX_METADATA_BYTES,
+    ))?;
     // A damaged note on how the camera was held is no reason to refuse the photo.
-    let orientation = if exif_is_whole { orientation(&mut decoder) } else { None };
+    let orientation = if exif_is_whole {
+        orientation(&mut decoder)
+    } else {
+        None
+    };
 
     // One buffer for what is decoded and for the RGB that becomes of it.
     let size = decoded_bytes.max(3 * pixels);
@@ -94,13 +123,27 @@ fn decode_as(format: ImageFormat, mut bytes: Vec<u8>, max_pixels: u64) -> Result
     memory::ensure(size + working.max(size), NO_MEMORY)?;
     let mut buffer = Vec::new();
     let size = usize::try_from(size)?;
-    buffer.try_reserve_exact(size).map_err(|_| OutOfMemory(NO_MEMORY))?;
+    buffer
+        .try_reserve_exact(size)
+        .map_err(|_| OutOfMemory(NO_MEMORY))?;
     buffer.resize(size, 0);
     decoder.read_image(&mut buffer[..decoded_bytes as usize])?;
-    into_rgb(&mut buffer, color, pixels as usize, if tags.premultiplied { add_white } else { over_white })?;
-    let mut image = RgbImage::from_raw(width, height, buffer).context("its pixels do not fill its size")?;
+    into_rgb(
+        &mut buffer,
+        color,
+        pixels as usize,
+        if tags.premultiplied {
+            add_white
+        } else {
+            over_white
+        },
+    )?;
+    let mut image =
+        RgbImage::from_raw(width, height, buffer).context("its pixels do not fill its size")?;
     if let Some(colors) = tags.palette {
-        image.pixels_mut().for_each(|pixel| pixel.0 = colors[usize::from(pixel.0[0])]);
+        image
+            .pixels_mut()
+            .for_each(|pixel| pixel.0 = colors[usize::from(pixel.0[0])]);
     }
     let mut image = DynamicImage::ImageRgb8(image);
     image.apply_orientation(orientation.unwrap_or(Orientation::NoTransforms));
@@ -111,7 +154,9 @@ fn decode_as(format: ImageFormat, mut bytes: Vec<u8>, max_pixels: u64) -> Result
 fn orientation(decoder: &mut impl ImageDecoder) -> Option<Orientation> {
     match decoder.exif_metadata() {
         // Some writers of WebP put before the EXIF what belongs before it in a JPEG only.
-        Ok(Some(exif)) => Orientation::from_exif_chunk(exif.strip_prefix(b"Exif\0\0").unwrap_or(&exif)),
+        Ok(Some(exif)) => {
+            Orientation::from_exif_chunk(exif.strip_prefix(b"Exif\0\0").unwrap_or(&exif))
+        }
         _ => decoder.orientation().ok(), // TIFF has a tag of its own
     }
 }
@@ -122,25 +167,37 @@ fn allocation(bytes: u64) -> Limits {
     limits
 }
 
-/// Turns the first `pixels` pixels of `buffer` from `color` into 8-bit RGB, where they are, and drops what is left of the
-/// buffer. `blend` puts a channel with an alpha on white.
-fn into_rgb(buffer: &mut Vec<u8>, color: ColorType, pixels: usize, blend: fn(u8, u8) -> u8) -> Result<()> {
+/// Turns the first `pixels` pixels of `buffer` from `color` into 8-bit RGB, where they are, and
+/// drops what is left of the buffer. `blend` puts a channel with an alpha on white.
+fn into_rgb(
+    buffer: &mut Vec<u8>,
+    color: ColorType,
+    pixels: usize,
+    blend: fn(u8, u8) -> u8,
+) -> Result<()> {
     // To 8 bits as the image crate does: rounded.
     let narrow = |low, high| ((u32::from(u16::from_ne_bytes([low, high])) + 128) / 257) as u8;
     match color {
         ColorType::Rgb8 => {}
         ColorType::L8 => convert(buffer, pixels, |[l]| [l; 3]),
         ColorType::La8 => convert(buffer, pixels, |[l, a]| [blend(l, a); 3]),
-        ColorType::Rgba8 => convert(buffer, pixels, |[r, g, b, a]| [r, g, b].map(|channel| blend(channel, a))),
+        ColorType::Rgba8 => convert(buffer, pixels, |[r, g, b, a]| {
+            [r, g, b].map(|channel| blend(channel, a))
+        }),
         ColorType::L16 => convert(buffer, pixels, |[l0, l1]| [narrow(l0, l1); 3]),
         ColorType::La16 => {
-            convert(buffer, pixels, |[l0, l1, a0, a1]| [blend(narrow(l0, l1), narrow(a0, a1)); 3]);
+            convert(buffer, pixels, |[l0, l1, a0, a1]| {
+                [blend(narrow(l0, l1), narrow(a0, a1)); 3]
+            });
         }
         ColorType::Rgb16 => {
-            convert(buffer, pixels, |[r0, r1, g0, g1, b0, b1]| [narrow(r0, r1), narrow(g0, g1), narrow(b0, b1)]);
+            convert(buffer, pixels, |[r0, r1, g0, g1, b0, b1]| {
+                [narrow(r0, r1), narrow(g0, g1), narrow(b0, b1)]
+            });
         }
         ColorType::Rgba16 => convert(buffer, pixels, |[r0, r1, g0, g1, b0, b1, a0, a1]| {
-            [narrow(r0, r1), narrow(g0, g1), narrow(b0, b1)].map(|channel| blend(channel, narrow(a0, a1)))
+            [narrow(r0, r1), narrow(g0, g1), narrow(b0, b1)]
+                .map(|channel| blend(channel, narrow(a0, a1)))
         }),
         other => bail!("pixels of the kind {other:?} are not read; convert it to PNG"),
     }
@@ -149,14 +206,25 @@ fn into_rgb(buffer: &mut Vec<u8>, color: ColorType, pixels: usize, blend: fn(u8,
     Ok(())
 }
 
-/// Replaces each of the first `pixels` pixels of `FROM` bytes by one of 3 bytes, without a second buffer: narrowing from
-/// the front, widening from the back, so that nothing is overwritten before it was read.
-fn convert<const FROM: usize>(buffer: &mut [u8], pixels: usize, color: impl Fn([u8; FROM]) -> [u8; 3]) {
+/// Replaces each of the first `pixels` pixels of `FROM` bytes by one of 3 bytes, without a second
+/// buffer: narrowing from the front, widening from the back, so that nothing is overwritten before
+/// it was read.
+fn convert<const FROM: usize>(
+    buffer: &mut [u8],
+    pixels: usize,
+    color: impl Fn([u8; FROM]) -> [u8; 3],
+) {
     let mut convert = |pixel: usize| {
-        let from = buffer[pixel * FROM..][..FROM].try_into().expect("the slice has this length");
+        let from = buffer[pixel * FROM..][..FROM]
+            .try_into()
+            .expect("the slice has this length");
         buffer[pixel * 3..][..3].copy_from_slice(&color(from));
     };
-    if FROM >= 3 { (0..pixels).for_each(&mut convert) } else { (0..pixels).rev().for_each(&mut convert) }
+    if FROM >= 3 {
+        (0..pixels).for_each(&mut convert)
+    } else {
+        (0..pixels).rev().for_each(&mut convert)
+    }
 }
 
 /// Blends in sRGB as it is stored, as browsers and Pillow do.
@@ -184,9 +252,13 @@ fn format_name(format: ImageFormat) -> &'static str {
 
 /// A decoder's error in one line, said once, with a remedy where there is one.
 fn explain(error: anyhow::Error) -> anyhow::Error {
-    let Some(error) = error.downcast_ref::<ImageError>() else { return error };
+    let Some(error) = error.downcast_ref::<ImageError>() else {
+        return error;
+    };
     // Both the error and its source print the cause, some with a line break at the end.
-    let cause = error.source().map_or_else(|| error.to_string(), ToString::to_string);
+    let cause = error
+        .source()
+        .map_or_else(|| error.to_string(), ToString::to_string);
     let cause = cause.split_whitespace().collect::<Vec<_>>().join(" ");
     let mut cause = cause.trim_matches('"').to_owned(); // the JPEG decoder's are quoted
     if let Some((end, _)) = cause.char_indices().nth(MAX_CAUSE) {
@@ -194,8 +266,12 @@ fn explain(error: anyhow::Error) -> anyhow::Error {
         cause.push('…');
     }
     match error {
-        ImageError::IoError(error) if error.kind() == io::ErrorKind::UnexpectedEof => anyhow!(CUT_SHORT),
-        ImageError::Unsupported(_) => anyhow!("this variant is not read, convert it to PNG: {cause}"),
+        ImageError::IoError(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+            anyhow!(CUT_SHORT)
+        }
+        ImageError::Unsupported(_) => {
+            anyhow!("this variant is not read, convert it to PNG: {cause}")
+        }
         ImageError::Limits(_) => anyhow!("it needs too much memory, scale it down first: {cause}"),
         _ => anyhow!(cause),
     }
@@ -219,8 +295,12 @@ fn unreadable(bytes: &[u8]) -> String {
         (0, b"\0\0\x01\0", "ICO"),
         (4, b"ftyp", "video"),
     ];
-    let known = KNOWN.iter().find(|(at, magic, _)| bytes.get(*at..).is_some_and(|rest| rest.starts_with(magic)));
-    let head = String::from_utf8_lossy(&bytes[..bytes.len().min(512)]).trim_start().to_lowercase();
+    let known = KNOWN
+        .iter()
+        .find(|(at, magic, _)| bytes.get(*at..).is_some_and(|rest| rest.starts_with(magic)));
+    let head = String::from_utf8_lossy(&bytes[..bytes.len().min(512)])
+        .trim_start()
+        .to_lowercase();
     let name = match known {
         Some((_, _, name)) => name,
         None if head.contains("<svg") => "SVG",

@@ -28,7 +28,8 @@ pub struct FetchOptions {
     pub max_weights_bytes: Option<u64>,
     /// For an image, all in all; weights get thirty times that.
     pub timeout: Duration,
-    /// Whether only public addresses are connected to. Proxies are not used then: what they connect to is their affair.
+    /// Whether only public addresses are connected to. Proxies are not used then: what they connect
+    /// to is their affair.
     pub public_only: bool,
     /// Where IPFS content comes from, tried in turn.
     pub ipfs_gateways: Vec<Url>,
@@ -70,7 +71,11 @@ pub struct Fetcher {
 impl Fetcher {
     /// A fetcher that shows how far it is on `progress`.
     pub fn new(options: FetchOptions, progress: MultiProgress) -> Self {
-        Self { options, client: OnceLock::new(), progress }
+        Self {
+            options,
+            client: OnceLock::new(),
+            progress,
+        }
     }
 
     /// The bytes of the image at `address`.
@@ -78,27 +83,49 @@ impl Fetcher {
         let progress = self.bar(address);
         let mut memory = Memory::new(self.options.max_image_bytes, progress.0.clone());
         let notes = self.fetch(address, self.options.timeout, &mut memory)?;
-        Ok(Fetched { content: memory.bytes, notes })
+        Ok(Fetched {
+            content: memory.bytes,
+            notes,
+        })
     }
 
     /// A temporary file with the weights at `address`.
     pub fn weights(&self, address: &Address) -> Result<Fetched<File>, FetchError> {
         let progress = self.bar(address);
-        let mut disk = Disk::new(&self.options.temporary, self.options.max_weights_bytes, progress.0.clone())?;
+        let mut disk = Disk::new(
+            &self.options.temporary,
+            self.options.max_weights_bytes,
+            progress.0.clone(),
+        )?;
         let notes = self.fetch(address, self.options.timeout * WEIGHTS_TIME, &mut disk)?;
-        Ok(Fetched { content: disk.into_file(), notes })
+        Ok(Fetched {
+            content: disk.into_file(),
+            notes,
+        })
     }
 
-    fn fetch(&self, address: &Address, time: Duration, sink: &mut dyn Sink) -> Result<Vec<String>, FetchError> {
+    fn fetch(
+        &self,
+        address: &Address,
+        time: Duration,
+        sink: &mut dyn Sink,
+    ) -> Result<Vec<String>, FetchError> {
         match &*address.scheme() {
             "http" | "https" => {
                 let url = parse(address.as_str())?;
-                self.client()?.get(&url, "*/*", &Limits::start(time), sink)?;
+                self.client()?
+                    .get(&url, "*/*", &Limits::start(time), sink)?;
                 Ok(Vec::new())
             }
             "ipfs" => {
                 let path = ipfs::Path::parse(address.as_str())?;
-                ipfs::fetch(self.client()?, &self.options.ipfs_gateways, &path, &Limits::start(time), sink)
+                ipfs::fetch(
+                    self.client()?,
+                    &self.options.ipfs_gateways,
+                    &path,
+                    &Limits::start(time),
+                    sink,
+                )
             }
             "data" => {
                 let bytes = decode_data(address.as_str())?;
@@ -106,7 +133,9 @@ impl Fetcher {
                 sink.write(&bytes)?;
                 Ok(Vec::new())
             }
-            "file" => Err(FetchError::Address("file addresses are not fetched; give the path itself".to_owned())),
+            "file" => Err(FetchError::Address(
+                "file addresses are not fetched; give the path itself".to_owned(),
+            )),
             scheme => Err(FetchError::Address(format!(
                 "`{scheme}` addresses are not fetched, only http, https, data and ipfs; fetch it with another program \
                  and give the file"
@@ -118,7 +147,11 @@ impl Fetcher {
         if let Some(client) = self.client.get() {
             return Ok(client);
         }
-        let guard = if self.options.public_only { guard::public_only } else { guard::anything };
+        let guard = if self.options.public_only {
+            guard::public_only
+        } else {
+            guard::anything
+        };
         let client = Client::new(&self.options, guard)?;
         Ok(self.client.get_or_init(|| client))
     }
@@ -143,17 +176,22 @@ impl Drop for Bar {
 
 /// An http or https address.
 fn parse(text: &str) -> Result<Url, FetchError> {
-    Url::parse(text).map_err(|error| FetchError::Address(format!("it is no valid address: {error}")))
+    Url::parse(text)
+        .map_err(|error| FetchError::Address(format!("it is no valid address: {error}")))
 }
 
 /// The content of a data URL (RFC 2397, as the Fetch Standard reads it).
 fn decode_data(text: &str) -> Result<Vec<u8>, FetchError> {
     let url = DataUrl::process(text).map_err(|_| {
-        FetchError::Address("it is no data URL: expected `data:`, the type, a comma and the data".to_owned())
+        FetchError::Address(
+            "it is no data URL: expected `data:`, the type, a comma and the data".to_owned(),
+        )
     })?;
     match url.decode_to_vec() {
         Ok((bytes, _)) => Ok(bytes),
-        Err(_) => Err(FetchError::Address("its data is no valid base64; was it cut short?".to_owned())),
+        Err(_) => Err(FetchError::Address(
+            "its data is no valid base64; was it cut short?".to_owned(),
+        )),
     }
 }
 
@@ -190,7 +228,12 @@ mod tests {
         ] {
             assert_eq!(decode_data(url).unwrap(), bytes, "{url}");
         }
-        for bad in ["data:image/png;base64", "data:;base64,iVBO!", "data:;base64,i", "data:;base64,iVBORw="] {
+        for bad in [
+            "data:image/png;base64",
+            "data:;base64,iVBO!",
+            "data:;base64,i",
+            "data:;base64,iVBORw=",
+        ] {
             assert!(decode_data(bad).is_err(), "{bad}");
         }
     }

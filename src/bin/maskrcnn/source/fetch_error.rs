@@ -66,7 +66,9 @@ pub enum StorageError {
         free: u64,
     },
     /// The file system failed.
-    #[error("cannot write a temporary file in `{directory}`: {cause}; name another directory in TMPDIR")]
+    #[error(
+        "cannot write a temporary file in `{directory}`: {cause}; name another directory in TMPDIR"
+    )]
     Write {
         /// Where temporary files go.
         directory: String,
@@ -85,7 +87,9 @@ pub enum Problem {
     #[error("its address cannot be looked up: {0}; is there a network? try again later")]
     Lookup(String),
     /// The guard does not let this address pass.
-    #[error("{address} is no public address ({class}), and only public ones may be fetched from (--public-only)")]
+    #[error(
+        "{address} is no public address ({class}), and only public ones may be fetched from (--public-only)"
+    )]
     NotPublic {
         /// What the host stands for.
         address: IpAddr,
@@ -138,7 +142,9 @@ pub enum Problem {
     #[error("it redirects {0}, which is not followed")]
     Redirect(String),
     /// Compressed although we did not ask for it.
-    #[error("the server sends it with the content encoding `{0}`, which was not asked for and is not decoded")]
+    #[error(
+        "the server sends it with the content encoding `{0}`, which was not asked for and is not decoded"
+    )]
     Encoding(String),
     /// What the server sent cannot be kept.
     #[error(transparent)]
@@ -152,11 +158,17 @@ pub enum Problem {
 }
 
 fn only_look_ups(failures: &[(String, Problem)]) -> bool {
-    !failures.is_empty() && failures.iter().all(|(_, problem)| matches!(problem, Problem::Lookup(_)))
+    !failures.is_empty()
+        && failures
+            .iter()
+            .all(|(_, problem)| matches!(problem, Problem::Lookup(_)))
 }
 
 fn join(failures: &[(String, Problem)]) -> String {
-    let shown: Vec<_> = failures.iter().map(|(place, problem)| format!("{place}: {problem}")).collect();
+    let shown: Vec<_> = failures
+        .iter()
+        .map(|(place, problem)| format!("{place}: {problem}"))
+        .collect();
     shown.join("; ")
 }
 
@@ -192,7 +204,9 @@ impl Problem {
             Self::UnknownHost => "host-not-found",
             Self::Lookup(_) => "look-up-failed",
             Self::NotPublic { .. } => "not-public",
-            Self::Connect(_) | Self::Broken(_) | Self::Protocol(_) | Self::Encoding(_) => "connection",
+            Self::Connect(_) | Self::Broken(_) | Self::Protocol(_) | Self::Encoding(_) => {
+                "connection"
+            }
             Self::Proxy(_) => "proxy",
             Self::ConnectTimeout(_) | Self::Silent(_) | Self::TotalTimeout(_) => "timeout",
             Self::Certificate(_) => "certificate",
@@ -207,15 +221,23 @@ impl Problem {
         }
     }
 
-    /// What the client's `error` means to somebody who does not know the client. `progress` says how far it came.
+    /// What the client's `error` means to somebody who does not know the client. `progress` says
+    /// how far it came.
     pub fn new(error: ureq::Error, limits: &Limits, progress: &str) -> Self {
         let broken = || Self::Broken(progress.to_owned());
         match error {
-            ureq::Error::Timeout(Timeout::Resolve | Timeout::Connect) => Self::ConnectTimeout(limits.connect),
-            ureq::Error::Timeout(Timeout::Global | Timeout::PerCall) => Self::TotalTimeout(limits.total),
+            ureq::Error::Timeout(Timeout::Resolve | Timeout::Connect) => {
+                Self::ConnectTimeout(limits.connect)
+            }
+            ureq::Error::Timeout(Timeout::Global | Timeout::PerCall) => {
+                Self::TotalTimeout(limits.total)
+            }
             ureq::Error::Timeout(_) => Self::Silent(limits.idle),
             ureq::Error::Rustls(error) => Self::tls(&error),
-            ureq::Error::Io(error) => match error.get_ref().and_then(|cause| cause.downcast_ref::<rustls::Error>()) {
+            ureq::Error::Io(error) => match error
+                .get_ref()
+                .and_then(|cause| cause.downcast_ref::<rustls::Error>())
+            {
                 Some(error) => Self::tls(error),
                 None if is_break(error.kind()) => broken(),
                 None => Self::Connect(error.to_string()),
@@ -267,5 +289,8 @@ impl Problem {
 /// The kinds of error of a connection that was there and is gone.
 fn is_break(kind: io::ErrorKind) -> bool {
     use io::ErrorKind as Kind;
-    matches!(kind, Kind::UnexpectedEof | Kind::ConnectionReset | Kind::ConnectionAborted | Kind::BrokenPipe)
+    matches!(
+        kind,
+        Kind::UnexpectedEof | Kind::ConnectionReset | Kind::ConnectionAborted | Kind::BrokenPipe
+    )
 }

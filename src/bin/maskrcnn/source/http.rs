@@ -1,4 +1,5 @@
-//! One resource over HTTP: redirects, time-outs, a retry, and nothing kept that its recipient does not want.
+//! One resource over HTTP: redirects, time-outs, a retry, and nothing kept that its recipient does
+//! not want.
 
 use std::fmt;
 use std::fs;
@@ -20,8 +21,8 @@ use super::fetch_error::{FetchError, Problem};
 use super::guard::{Guard, GuardedResolver};
 use super::sink::Sink;
 
-/// Most redirects in a row: more than honest chains have (http to https to a host with www to a new path to a
-/// storage server).
+/// Most redirects in a row: more than honest chains have (http to https to a host with www to a new
+/// path to a storage server).
 const MAX_REDIRECTS: usize = 5;
 
 /// A connection comes about within this or never, empirical.
@@ -50,7 +51,12 @@ impl Limits {
     /// Starts the clock: `total` in all, of which a server may be silent for a quarter.
     pub fn start(total: Duration) -> Self {
         let idle = total / 4;
-        Self { connect: idle.min(MAX_CONNECT), idle, total, end: Instant::now() + total }
+        Self {
+            connect: idle.min(MAX_CONNECT),
+            idle,
+            total,
+            end: Instant::now() + total,
+        }
     }
 }
 
@@ -68,13 +74,16 @@ struct Place {
 
 impl Place {
     fn first(url: &Url) -> Self {
-        Self { url: url.clone(), from: None }
+        Self {
+            url: url.clone(),
+            from: None,
+        }
     }
 }
 
 impl Client {
-    /// A client that connects only to what `guard` lets pass, and trusts the system's roots, Mozilla's behind them, and
-    /// those of the options.
+    /// A client that connects only to what `guard` lets pass, and trusts the system's roots,
+    /// Mozilla's behind them, and those of the options.
     pub fn new(options: &FetchOptions, guard: Guard) -> Result<Self, FetchError> {
         let provider = rustls::crypto::ring::default_provider();
         let tls = TlsConfig::builder()
@@ -90,24 +99,46 @@ impl Client {
             .http_status_as_error(false)
             .max_redirects(0)
             .build();
-        let agent = Agent::with_parts(config, DefaultConnector::default(), GuardedResolver::new(guard));
-        Ok(Self { agent, proxies: options.proxies.clone() })
+        let agent = Agent::with_parts(
+            config,
+            DefaultConnector::default(),
+            GuardedResolver::new(guard),
+        );
+        Ok(Self {
+            agent,
+            proxies: options.proxies.clone(),
+        })
     }
 
-    /// Fetches `url` into `sink`, which holds the whole of it in the end; what it holds after an error is of no use. A
-    /// connection that breaks is tried once more.
-    pub fn get(&self, url: &Url, accept: &str, limits: &Limits, sink: &mut dyn Sink) -> Result<(), FetchError> {
+    /// Fetches `url` into `sink`, which holds the whole of it in the end; what it holds after an
+    /// error is of no use. A connection that breaks is tried once more.
+    pub fn get(
+        &self,
+        url: &Url,
+        accept: &str,
+        limits: &Limits,
+        sink: &mut dyn Sink,
+    ) -> Result<(), FetchError> {
         let mut place = Place::first(url);
         let mut done = self.follow(&mut place, accept, limits, sink);
         if done.as_ref().is_err_and(Problem::is_break) {
             place = Place::first(url);
             done = self.follow(&mut place, accept, limits, sink);
         }
-        done.map_err(|problem| FetchError::Server { place: place.to_string(), problem })
+        done.map_err(|problem| FetchError::Server {
+            place: place.to_string(),
+            problem,
+        })
     }
 
     /// Goes from `place` to where redirects lead, and leaves there what it came to.
-    fn follow(&self, place: &mut Place, accept: &str, limits: &Limits, sink: &mut dyn Sink) -> Result<(), Problem> {
+    fn follow(
+        &self,
+        place: &mut Place,
+        accept: &str,
+        limits: &Limits,
+        sink: &mut dyn Sink,
+    ) -> Result<(), Problem> {
         let first = place.url.clone();
         let mut visited = Vec::new();
         while let Some(next) = self.step(&place.url, &first.origin(), accept, limits, sink)? {
@@ -118,7 +149,10 @@ impl Client {
             if visited.len() > MAX_REDIRECTS {
                 return Err(Problem::TooManyRedirects(MAX_REDIRECTS));
             }
-            *place = Place { from: Some(host(&first)), url: next };
+            *place = Place {
+                from: Some(host(&first)),
+                url: next,
+            };
         }
         Ok(())
     }
@@ -135,29 +169,52 @@ impl Client {
         let mut response = self.send(url, trusted, accept, limits)?;
         let status = response.status();
         let is_redirect = matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308);
-        if let Some(location) = response.headers().get(header::LOCATION).filter(|_| is_redirect) {
+        if let Some(location) = response
+            .headers()
+            .get(header::LOCATION)
+            .filter(|_| is_redirect)
+        {
             return redirect(url, location.as_bytes()).map(Some);
         }
         if status != StatusCode::OK {
-            let shown = status.to_string().trim_end_matches(" <unknown status code>").to_owned();
+            let shown = status
+                .to_string()
+                .trim_end_matches(" <unknown status code>")
+                .to_owned();
             let passing = status.is_server_error()
                 || matches!(
                     status,
-                    StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY
+                    StatusCode::TOO_MANY_REQUESTS
+                        | StatusCode::REQUEST_TIMEOUT
+                        | StatusCode::TOO_EARLY
                 );
-            return Err(if passing { Problem::ServerError(shown) } else { Problem::Status(shown) });
+            return Err(if passing {
+                Problem::ServerError(shown)
+            } else {
+                Problem::Status(shown)
+            });
         }
         if let Some(encoding) = response.headers().get(header::CONTENT_ENCODING) {
-            let encoding = String::from_utf8_lossy(encoding.as_bytes()).trim().to_ascii_lowercase();
+            let encoding = String::from_utf8_lossy(encoding.as_bytes())
+                .trim()
+                .to_ascii_lowercase();
             if !matches!(&*encoding, "" | "identity") {
-                return Err(Problem::Encoding(encoding.escape_debug().take(40).collect()));
+                return Err(Problem::Encoding(
+                    encoding.escape_debug().take(40).collect(),
+                ));
             }
         }
         receive(&mut response, limits, sink)?;
         Ok(None)
     }
 
-    fn send(&self, url: &Url, trusted: &Origin, accept: &str, limits: &Limits) -> Result<Response<Body>, Problem> {
+    fn send(
+        &self,
+        url: &Url,
+        trusted: &Origin,
+        accept: &str,
+        limits: &Limits,
+    ) -> Result<Response<Body>, Problem> {
         let remaining = limits.end.saturating_duration_since(Instant::now());
         if remaining.is_zero() {
             return Err(Problem::TotalTimeout(limits.total));
@@ -176,16 +233,23 @@ impl Client {
             .timeout_global(Some(remaining))
             .build()
             .header(header::ACCEPT, accept);
-        // Only where the user sent us: a redirect to somebody else must not carry the password there.
+        // Only where the user sent us: a redirect to somebody else must not carry the password
+        // there.
         if !(url.username().is_empty() && url.password().is_none()) && url.origin() == *trusted {
             request = request.header(header::AUTHORIZATION, basic(url));
         }
-        request.call().map_err(|error| Problem::new(error, limits, "before the server answered"))
+        request
+            .call()
+            .map_err(|error| Problem::new(error, limits, "before the server answered"))
     }
 }
 
 /// Reads the body to its end.
-fn receive(response: &mut Response<Body>, limits: &Limits, sink: &mut dyn Sink) -> Result<(), Problem> {
+fn receive(
+    response: &mut Response<Body>,
+    limits: &Limits,
+    sink: &mut dyn Sink,
+) -> Result<(), Problem> {
     let declared = response.body().content_length();
     sink.begin(declared)?;
     let mut reader = response.body_mut().as_reader();
@@ -202,9 +266,9 @@ fn receive(response: &mut Response<Body>, limits: &Limits, sink: &mut dyn Sink) 
         if read == 0 {
             return match declared {
                 // The client finds this out itself; what is kept must be whole whatever it does.
-                Some(declared) if declared != received => {
-                    Err(Problem::Broken(format!("after {received} of {declared} bytes")))
-                }
+                Some(declared) if declared != received => Err(Problem::Broken(format!(
+                    "after {received} of {declared} bytes"
+                ))),
                 _ => Ok(()),
             };
         }
@@ -216,7 +280,9 @@ fn receive(response: &mut Response<Body>, limits: &Limits, sink: &mut dyn Sink) 
 /// Where `location` leads from `from`: any http or https address, but never from https to http.
 fn redirect(from: &Url, location: &[u8]) -> Result<Url, Problem> {
     let location = String::from_utf8_lossy(location);
-    let to = from.join(&location).map_err(|error| Problem::Redirect(format!("to an invalid address ({error})")))?;
+    let to = from
+        .join(&location)
+        .map_err(|error| Problem::Redirect(format!("to an invalid address ({error})")))?;
     match (from.scheme(), to.scheme()) {
         ("https", "http") => Err(Problem::Redirect("from https down to http".to_owned())),
         (_, "http" | "https") => Ok(to),
@@ -236,14 +302,19 @@ fn bare(url: &Url) -> Url {
 
 fn basic(url: &Url) -> String {
     let decoded = |text| percent_decode_str(text).collect::<Vec<u8>>();
-    let credentials = [decoded(url.username()), decoded(url.password().unwrap_or_default())].join(&b':');
+    let credentials = [
+        decoded(url.username()),
+        decoded(url.password().unwrap_or_default()),
+    ]
+    .join(&b':');
     format!("Basic {}", BASE64.encode(&credentials))
 }
 
 /// Host and port as they stand in an address.
 fn host(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
-    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+    url.port()
+        .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
 impl fmt::Display for Place {
@@ -256,21 +327,32 @@ impl fmt::Display for Place {
     }
 }
 
-/// `system`'s roots, and behind them Mozilla's that are not among them: images of systems have old ones, or none.
+/// `system`'s roots, and behind them Mozilla's that are not among them: images of systems have old
+/// ones, or none.
 fn with_built_in(system: Vec<CertificateDer<'static>>) -> Vec<Certificate<'static>> {
-    let missing: Vec<_> =
-        webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().filter(|root| !system.contains(root)).collect();
-    system.iter().chain(missing).map(|root| Certificate::from_der(root).to_owned()).collect()
+    let missing: Vec<_> = webpki_root_certs::TLS_SERVER_ROOT_CERTS
+        .iter()
+        .filter(|root| !system.contains(root))
+        .collect();
+    system
+        .iter()
+        .chain(missing)
+        .map(|root| Certificate::from_der(root).to_owned())
+        .collect()
 }
 
 /// Whom to trust: the system's roots, the built-in ones, and those that the options name.
 fn roots(options: &FetchOptions) -> Result<Vec<Certificate<'static>>, FetchError> {
-    // Whatever cannot be read is left out, as other programs do; a server that needs it is then not trusted.
+    // Whatever cannot be read is left out, as other programs do; a server that needs it is then not
+    // trusted.
     let mut roots = with_built_in(load_native_certs().certs);
     if let Some(path) = &options.ca_file {
         let shown = path.display();
-        let pem = fs::read(path)
-            .map_err(|error| FetchError::Setup(format!("cannot read the certificates in `{shown}`: {error}")))?;
+        let pem = fs::read(path).map_err(|error| {
+            FetchError::Setup(format!(
+                "cannot read the certificates in `{shown}`: {error}"
+            ))
+        })?;
         let before = roots.len();
         roots.extend(parse_pem(&pem).filter_map(|item| match item {
             Ok(PemItem::Certificate(certificate)) => Some(certificate),
@@ -288,24 +370,40 @@ fn roots(options: &FetchOptions) -> Result<Vec<Certificate<'static>>, FetchError
 impl Proxies {
     /// The proxy for `url`; none when it is to be fetched directly.
     fn choose(&self, url: &Url) -> Result<Option<Proxy>, Problem> {
-        let proxy = if url.scheme() == "https" { &self.https } else { &self.http };
-        let host = url.host_str().unwrap_or_default().trim_matches(['[', ']', '.']);
+        let proxy = if url.scheme() == "https" {
+            &self.https
+        } else {
+            &self.http
+        };
+        let host = url
+            .host_str()
+            .unwrap_or_default()
+            .trim_matches(['[', ']', '.']);
         match proxy {
-            Some(proxy) if !self.excepts(host) => {
-                Proxy::new(proxy).map(Some).map_err(|_| Problem::Proxy("its address is no valid URL".to_owned()))
-            }
+            Some(proxy) if !self.excepts(host) => Proxy::new(proxy)
+                .map(Some)
+                .map_err(|_| Problem::Proxy("its address is no valid URL".to_owned())),
             _ => Ok(None),
         }
     }
 
-    /// Whether `host`, in lower case, is one of the exceptions: itself, under a domain among them, or all are.
+    /// Whether `host`, in lower case, is one of the exceptions: itself, under a domain among them,
+    /// or all are.
     fn excepts(&self, host: &str) -> bool {
-        self.except.split(',').map(|entry| entry.trim().to_ascii_lowercase()).any(|entry| {
-            let domain = entry.trim_start_matches('*').trim_start_matches('.').trim_matches(['[', ']']);
-            entry == "*"
-                || !domain.is_empty()
-                    && host.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
-        })
+        self.except
+            .split(',')
+            .map(|entry| entry.trim().to_ascii_lowercase())
+            .any(|entry| {
+                let domain = entry
+                    .trim_start_matches('*')
+                    .trim_start_matches('.')
+                    .trim_matches(['[', ']']);
+                entry == "*"
+                    || !domain.is_empty()
+                        && host
+                            .strip_suffix(domain)
+                            .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+            })
     }
 }
 
@@ -339,7 +437,8 @@ mod tests {
         let mut memory = Memory::new(1000, ProgressBar::hidden());
         let limits = Limits::start(Duration::from_secs(8));
         let done = client.get(&Url::parse(url).unwrap(), "*/*", &limits, &mut memory);
-        done.map(|()| memory.bytes).map_err(|error| error.to_string())
+        done.map(|()| memory.bytes)
+            .map_err(|error| error.to_string())
     }
 
     #[test]
@@ -349,16 +448,32 @@ mod tests {
             (address != IpAddr::from([127, 0, 0, 1])).then_some("private")
         }
         let client = Client::new(&FetchOptions::for_tests(), guard).unwrap();
-        for host in ["127.0.0.2", "2130706434", "0x7f.2", "[::1]", "[::ffff:127.0.0.1]"] {
-            let next = format!("HTTP/1.1 302 Found\r\nlocation: http://{host}:1/\r\ncontent-length: 0\r\n\r\n");
+        for host in [
+            "127.0.0.2",
+            "2130706434",
+            "0x7f.2",
+            "[::1]",
+            "[::ffff:127.0.0.1]",
+        ] {
+            let next = format!(
+                "HTTP/1.1 302 Found\r\nlocation: http://{host}:1/\r\ncontent-length: 0\r\n\r\n"
+            );
             let port = serve(vec![next]);
             let error = get(&client, &format!("http://127.0.0.1:{port}/")).unwrap_err();
             let expected = "is no public address (private), and only public ones may be fetched from (--public-only)";
-            assert!(error.contains(&format!("(redirected from 127.0.0.1:{port}): ")), "{error}");
+            assert!(
+                error.contains(&format!("(redirected from 127.0.0.1:{port}): ")),
+                "{error}"
+            );
             assert!(error.ends_with(expected), "{error}");
         }
-        let port = serve(vec!["HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok".to_owned()]);
-        assert_eq!(get(&client, &format!("http://2130706433:{port}/")).as_deref(), Ok(&b"ok"[..]));
+        let port = serve(vec![
+            "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok".to_owned(),
+        ]);
+        assert_eq!(
+            get(&client, &format!("http://2130706433:{port}/")).as_deref(),
+            Ok(&b"ok"[..])
+        );
     }
 
     #[test]
@@ -366,16 +481,29 @@ mod tests {
         let built_in = webpki_root_certs::TLS_SERVER_ROOT_CERTS;
         let own = CertificateDer::from(vec![1, 2, 3]);
         let system = vec![own.clone(), built_in[1].clone()];
-        let roots: Vec<_> = with_built_in(system.clone()).iter().map(|root| root.der().to_vec()).collect();
+        let roots: Vec<_> = with_built_in(system.clone())
+            .iter()
+            .map(|root| root.der().to_vec())
+            .collect();
         assert_eq!(roots[..2], [own.to_vec(), built_in[1].to_vec()]);
         assert_eq!(roots.len(), built_in.len() + 1);
-        assert!(built_in.iter().all(|root| roots.iter().filter(|other| other[..] == root[..]).count() == 1));
+        assert!(
+            built_in
+                .iter()
+                .all(|root| roots.iter().filter(|other| other[..] == root[..]).count() == 1)
+        );
         assert_eq!(with_built_in(Vec::new()).len(), built_in.len());
     }
 
     #[test]
     fn exceptions_from_the_proxy_are_hosts_domains_and_all() {
-        let excepts = |except: &str, host| Proxies { except: except.into(), ..Proxies::default() }.excepts(host);
+        let excepts = |except: &str, host| {
+            Proxies {
+                except: except.into(),
+                ..Proxies::default()
+            }
+            .excepts(host)
+        };
         for (except, host) in [
             ("a.example", "a.example"),
             ("a.example", "b.a.example"),
@@ -387,8 +515,12 @@ mod tests {
         ] {
             assert!(excepts(except, host), "{except} {host}");
         }
-        for (except, host) in [("", "a.example"), (",", "a"), ("a.example", "ba.example"), ("b.a.example", "a.example")]
-        {
+        for (except, host) in [
+            ("", "a.example"),
+            (",", "a"),
+            ("a.example", "ba.example"),
+            ("b.a.example", "a.example"),
+        ] {
             assert!(!excepts(except, host), "{except} {host}");
         }
     }

@@ -1,5 +1,6 @@
 //! Content from IPFS, through gateways that need not be trusted: blocks are fetched raw
-//! (<https://specs.ipfs.tech/http-gateways/trustless-gateway/>) and checked against their CIDs here.
+//! (<https://specs.ipfs.tech/http-gateways/trustless-gateway/>) and checked against their CIDs
+//! here.
 
 use cid::Cid;
 use indicatif::ProgressBar;
@@ -25,7 +26,8 @@ const MAX_BLOCK: u64 = 4 << 20;
 /// Most blocks of one file: 16 GiB in blocks of 256 KiB, the smallest usual size.
 const MAX_BLOCKS: usize = 1 << 16;
 
-/// Deepest tree of blocks: usual trees have 174 branches, with which six levels are more than [`MAX_BLOCKS`].
+/// Deepest tree of blocks: usual trees have 174 branches, with which six levels are more than
+/// [`MAX_BLOCKS`].
 const MAX_DEPTH: usize = 8;
 
 /// What an `ipfs://` address names.
@@ -48,9 +50,13 @@ impl Path {
         };
         let root = root.unwrap_or_default();
         let root = Cid::try_from(root).map_err(|error| {
-            FetchError::Address(format!("it is no valid IPFS address: expected `ipfs://CID/path`: {error}"))
+            FetchError::Address(format!(
+                "it is no valid IPFS address: expected `ipfs://CID/path`: {error}"
+            ))
         })?;
-        let names = names.map(|name| percent_decode_str(name).decode_utf8_lossy().into_owned()).collect();
+        let names = names
+            .map(|name| percent_decode_str(name).decode_utf8_lossy().into_owned())
+            .collect();
         Ok(Self { root, names })
     }
 }
@@ -63,7 +69,13 @@ pub fn fetch(
     limits: &Limits,
     sink: &mut dyn Sink,
 ) -> Result<Vec<String>, FetchError> {
-    let mut walk = Walk { client, gateways, limits, first: 0, blocks: 0 };
+    let mut walk = Walk {
+        client,
+        gateways,
+        limits,
+        first: 0,
+        blocks: 0,
+    };
     match walk.descend(path)? {
         Ok(file) => {
             walk.file(&file, 0, sink)?;
@@ -71,7 +83,9 @@ pub fn fetch(
         }
         Err(reason) => {
             walk.unchecked(path, sink)?;
-            Ok(vec![format!("the content was not checked against its CID: {reason}")])
+            Ok(vec![format!(
+                "the content was not checked against its CID: {reason}"
+            )])
         }
     }
 }
@@ -96,15 +110,22 @@ impl Walk<'_> {
         }
         for name in &path.names {
             let block = self.block(&at)?;
-            let node = if at.codec() == DAG_PB { Node::parse(&block) } else { None };
+            let node = if at.codec() == DAG_PB {
+                Node::parse(&block)
+            } else {
+                None
+            };
             let node = node.filter(|node| node.kind != Kind::File);
-            let node =
-                node.ok_or_else(|| FetchError::Content(format!("`{at}` is no directory, so no `{name}` is in it")))?;
+            let node = node.ok_or_else(|| {
+                FetchError::Content(format!("`{at}` is no directory, so no `{name}` is in it"))
+            })?;
             if node.kind == Kind::ShardedDirectory {
                 return Ok(Err("it lies in a sharded directory".to_owned()));
             }
             let Some(link) = node.links.iter().find(|link| link.name == name.as_bytes()) else {
-                return Err(FetchError::Content(format!("there is no `{name}` in the directory `{at}`")));
+                return Err(FetchError::Content(format!(
+                    "there is no `{name}` in the directory `{at}`"
+                )));
             };
             at = link.cid;
             if let Some(reason) = uncheckable(&at) {
@@ -123,9 +144,14 @@ impl Walk<'_> {
             }
             return Ok(sink.write(&block)?);
         }
-        let node = Node::parse(&block).ok_or_else(|| FetchError::Content(format!("`{cid}` is no file")))?;
+        let node = Node::parse(&block)
+            .ok_or_else(|| FetchError::Content(format!("`{cid}` is no file")))?;
         if node.kind != Kind::File {
-            let entry = node.links.iter().map(|link| String::from_utf8_lossy(link.name)).find(|name| !name.is_empty());
+            let entry = node
+                .links
+                .iter()
+                .map(|link| String::from_utf8_lossy(link.name))
+                .find(|name| !name.is_empty());
             return Err(FetchError::Content(match node.kind {
                 Kind::Directory => format!(
                     "`{cid}` is a directory; name a file in it, for example ipfs://{cid}/{}",
@@ -138,12 +164,17 @@ impl Walk<'_> {
             sink.begin(node.file_size)?;
         }
         if depth >= MAX_DEPTH {
-            return Err(FetchError::Content(format!("its blocks are nested more than {MAX_DEPTH} deep")));
+            return Err(FetchError::Content(format!(
+                "its blocks are nested more than {MAX_DEPTH} deep"
+            )));
         }
         sink.write(node.data)?;
         for link in &node.links {
             if let Some(reason) = uncheckable(&link.cid) {
-                return Err(FetchError::Content(format!("its block `{}` cannot be checked: {reason}", link.cid)));
+                return Err(FetchError::Content(format!(
+                    "its block `{}` cannot be checked: {reason}",
+                    link.cid
+                )));
             }
             self.file(&link.cid, depth + 1, sink)?;
         }
@@ -154,7 +185,9 @@ impl Walk<'_> {
     fn block(&mut self, cid: &Cid) -> Result<Vec<u8>, FetchError> {
         self.blocks += 1;
         if self.blocks > MAX_BLOCKS {
-            return Err(FetchError::Content(format!("it has more than {MAX_BLOCKS} blocks")));
+            return Err(FetchError::Content(format!(
+                "it has more than {MAX_BLOCKS} blocks"
+            )));
         }
         if cid.hash().code() == IDENTITY {
             return Ok(cid.hash().digest().to_vec());
@@ -163,19 +196,26 @@ impl Walk<'_> {
         self.ask(|walk, gateway| {
             let mut url = extend(gateway, &[&cid.to_string()]);
             url.set_query(Some("format=raw"));
-            walk.client.get(&url, "application/vnd.ipld.raw", walk.limits, &mut memory).map_err(
-                |error| match error {
-                    FetchError::Server { place, problem: Problem::Storage(StorageError::TooLarge(limit)) } => {
-                        FetchError::Server { place, problem: Problem::LargeBlock(limit) }
-                    }
+            walk.client
+                .get(&url, "application/vnd.ipld.raw", walk.limits, &mut memory)
+                .map_err(|error| match error {
+                    FetchError::Server {
+                        place,
+                        problem: Problem::Storage(StorageError::TooLarge(limit)),
+                    } => FetchError::Server {
+                        place,
+                        problem: Problem::LargeBlock(limit),
+                    },
                     error => error,
-                },
-            )?;
+                })?;
             if matches(cid, &memory.bytes) {
                 Ok(())
             } else {
                 let place = gateway.host_str().unwrap_or_default().to_owned();
-                Err(FetchError::Server { place, problem: Problem::WrongContent(cid.to_string()) })
+                Err(FetchError::Server {
+                    place,
+                    problem: Problem::WrongContent(cid.to_string()),
+                })
             }
         })?;
         Ok(memory.bytes)
@@ -184,12 +224,20 @@ impl Walk<'_> {
     /// The content of `path` as a gateway tells it.
     fn unchecked(&mut self, path: &Path, sink: &mut dyn Sink) -> Result<(), FetchError> {
         let root = path.root.to_string();
-        let segments: Vec<_> = std::iter::once(&*root).chain(path.names.iter().map(String::as_str)).collect();
-        self.ask(|walk, gateway| walk.client.get(&extend(gateway, &segments), "*/*", walk.limits, sink))
+        let segments: Vec<_> = std::iter::once(&*root)
+            .chain(path.names.iter().map(String::as_str))
+            .collect();
+        self.ask(|walk, gateway| {
+            walk.client
+                .get(&extend(gateway, &segments), "*/*", walk.limits, sink)
+        })
     }
 
     /// Asks the gateways in turn.
-    fn ask(&mut self, mut ask: impl FnMut(&Self, &Url) -> Result<(), FetchError>) -> Result<(), FetchError> {
+    fn ask(
+        &mut self,
+        mut ask: impl FnMut(&Self, &Url) -> Result<(), FetchError>,
+    ) -> Result<(), FetchError> {
         let mut failures = Vec::new();
         for turn in 0..self.gateways.len() {
             let index = (self.first + turn) % self.gateways.len();
@@ -248,13 +296,30 @@ mod tests {
 
     #[test]
     fn an_address_is_a_cid_and_a_path() {
-        let names = |address: &str| Path::parse(address).map(|path| path.names).map_err(|error| error.to_string());
+        let names = |address: &str| {
+            Path::parse(address)
+                .map(|path| path.names)
+                .map_err(|error| error.to_string())
+        };
         assert_eq!(names(&format!("ipfs://{HELLO}")), Ok(vec![]));
         assert_eq!(names(&format!("IPFS://{HELLO}/")), Ok(vec![]));
-        assert_eq!(names(&format!("ipfs://ipfs/{HELLO}/a%20b/c.jpg?x#y")), Ok(vec!["a b".into(), "c.jpg".into()]));
-        for bad in ["ipfs://", "ipfs:///", "ipfs://photo.jpg", "ipfs://QmT78", "ipfs://ipfs", "ipfs://bafy/é"] {
+        assert_eq!(
+            names(&format!("ipfs://ipfs/{HELLO}/a%20b/c.jpg?x#y")),
+            Ok(vec!["a b".into(), "c.jpg".into()])
+        );
+        for bad in [
+            "ipfs://",
+            "ipfs:///",
+            "ipfs://photo.jpg",
+            "ipfs://QmT78",
+            "ipfs://ipfs",
+            "ipfs://bafy/é",
+        ] {
             let error = names(bad).unwrap_err();
-            assert!(error.starts_with("it is no valid IPFS address: expected `ipfs://CID/path`: "), "{bad}: {error}");
+            assert!(
+                error.starts_with("it is no valid IPFS address: expected `ipfs://CID/path`: "),
+                "{bad}: {error}"
+            );
         }
     }
 
@@ -279,9 +344,15 @@ mod tests {
     fn segments_are_escaped_and_gateways_may_have_a_path() {
         for (gateway, url) in [
             ("https://ipfs.io", "https://ipfs.io/ipfs/x/a%2Fb%3Fc"),
-            ("https://a.example/gate/", "https://a.example/gate/ipfs/x/a%2Fb%3Fc"),
+            (
+                "https://a.example/gate/",
+                "https://a.example/gate/ipfs/x/a%2Fb%3Fc",
+            ),
         ] {
-            assert_eq!(extend(&Url::parse(gateway).unwrap(), &["x", "a/b?c"]).as_str(), url);
+            assert_eq!(
+                extend(&Url::parse(gateway).unwrap(), &["x", "a/b?c"]).as_str(),
+                url
+            );
         }
     }
 }

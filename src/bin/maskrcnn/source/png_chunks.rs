@@ -1,4 +1,5 @@
-//! The chunks of a PNG file, as far as the decoder believes more than it should. Nothing is decoded here.
+//! The chunks of a PNG file, as far as the decoder believes more than it should. Nothing is decoded
+//! here.
 //!
 //! PNG, third edition: section 5 (structure), 11.2.2 (palette).
 
@@ -54,7 +55,14 @@ mod tests {
 
     #[test]
     fn a_palette_is_of_whole_colours_and_not_too_many() {
-        for (length, is_whole) in [(0, false), (1, false), (3, true), (49, false), (768, true), (771, false)] {
+        for (length, is_whole) in [
+            (0, false),
+            (1, false),
+            (3, true),
+            (49, false),
+            (768, true),
+            (771, false),
+        ] {
             let chunks = [(b"gAMA", 4), (b"PLTE", length), (b"IDAT", 9)];
             assert_eq!(check(&file(3, &chunks)).is_ok(), is_whole, "{length}");
             // A suggestion that nobody takes.

@@ -9,7 +9,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::fetch_error::StorageError;
 use crate::memory;
 
-/// What must stay free on the file system, so that a download does not take the last of it from everybody else.
+/// What must stay free on the file system, so that a download does not take the last of it from
+/// everybody else.
 const RESERVE: u64 = 64 << 20;
 
 /// How often free space is asked for again, in bytes written: somebody else may be writing, too.
@@ -34,7 +35,11 @@ pub struct Memory {
 impl Memory {
     /// At most `limit` bytes.
     pub fn new(limit: u64, progress: ProgressBar) -> Self {
-        Self { bytes: Vec::new(), limit, progress }
+        Self {
+            bytes: Vec::new(),
+            limit,
+            progress,
+        }
     }
 }
 
@@ -42,7 +47,11 @@ impl Sink for Memory {
     fn begin(&mut self, length: Option<u64>) -> Result<(), StorageError> {
         self.bytes.clear();
         restart(&self.progress, length);
-        if length.is_some_and(|length| length > self.limit) { Err(StorageError::TooLarge(self.limit)) } else { Ok(()) }
+        if length.is_some_and(|length| length > self.limit) {
+            Err(StorageError::TooLarge(self.limit))
+        } else {
+            Ok(())
+        }
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), StorageError> {
@@ -55,7 +64,8 @@ impl Sink for Memory {
     }
 }
 
-/// Bytes in a temporary file without a name, which is gone when it is closed, however the program ends.
+/// Bytes in a temporary file without a name, which is gone when it is closed, however the program
+/// ends.
 pub struct Disk {
     file: File,
     directory: PathBuf,
@@ -67,10 +77,23 @@ pub struct Disk {
 
 impl Disk {
     /// A new file in `directory`, of at most `limit` bytes if there is one.
-    pub fn new(directory: &Path, limit: Option<u64>, progress: ProgressBar) -> Result<Self, StorageError> {
-        let file = tempfile::tempfile_in(directory)
-            .map_err(|cause| StorageError::Write { directory: directory.display().to_string(), cause })?;
-        Ok(Self { file, directory: directory.to_owned(), limit, written: 0, unchecked: 0, progress })
+    pub fn new(
+        directory: &Path,
+        limit: Option<u64>,
+        progress: ProgressBar,
+    ) -> Result<Self, StorageError> {
+        let file = tempfile::tempfile_in(directory).map_err(|cause| StorageError::Write {
+            directory: directory.display().to_string(),
+            cause,
+        })?;
+        Ok(Self {
+            file,
+            directory: directory.to_owned(),
+            limit,
+            written: 0,
+            unchecked: 0,
+            progress,
+        })
     }
 
     /// The file, with all that has come in it.
@@ -80,11 +103,17 @@ impl Disk {
 
     fn check_room(&self, length: u64) -> Result<(), StorageError> {
         // A file system that cannot say how much is free may still have room.
-        let Ok(room) = rustix::fs::fstatvfs(&self.file) else { return Ok(()) };
+        let Ok(room) = rustix::fs::fstatvfs(&self.file) else {
+            return Ok(());
+        };
         let free = room.f_bavail.saturating_mul(room.f_frsize);
         let needed = length.saturating_add(RESERVE);
         if free < needed {
-            return Err(StorageError::NoRoom { directory: self.directory.display().to_string(), needed, free });
+            return Err(StorageError::NoRoom {
+                directory: self.directory.display().to_string(),
+                needed,
+                free,
+            });
         }
         Ok(())
     }
@@ -97,14 +126,20 @@ impl Disk {
     }
 
     fn failed(&self, cause: std::io::Error) -> StorageError {
-        StorageError::Write { directory: self.directory.display().to_string(), cause }
+        StorageError::Write {
+            directory: self.directory.display().to_string(),
+            cause,
+        }
     }
 }
 
 impl Sink for Disk {
     fn begin(&mut self, length: Option<u64>) -> Result<(), StorageError> {
         restart(&self.progress, length);
-        let emptied = self.file.set_len(0).and_then(|()| self.file.seek(SeekFrom::Start(0)));
+        let emptied = self
+            .file
+            .set_len(0)
+            .and_then(|()| self.file.seek(SeekFrom::Start(0)));
         emptied.map_err(|cause| self.failed(cause))?;
         (self.written, self.unchecked) = (0, 0);
         self.check_limit(length.unwrap_or(0))?;
@@ -119,7 +154,9 @@ impl Sink for Disk {
             self.unchecked = 0;
             self.check_room(0)?;
         }
-        self.file.write_all(bytes).map_err(|cause| self.failed(cause))?;
+        self.file
+            .write_all(bytes)
+            .map_err(|cause| self.failed(cause))?;
         self.progress.inc(bytes.len() as u64);
         Ok(())
     }
@@ -129,7 +166,9 @@ impl Sink for Disk {
 pub fn progress_bar(name: &str) -> ProgressBar {
     // The name may hold anything, and a terminal obeys control characters.
     let message: String = name.chars().filter(|c| !c.is_control()).take(40).collect();
-    ProgressBar::no_length().with_message(message).with_style(style(None))
+    ProgressBar::no_length()
+        .with_message(message)
+        .with_style(style(None))
 }
 
 fn restart(progress: &ProgressBar, length: Option<u64>) {
@@ -144,7 +183,9 @@ fn restart(progress: &ProgressBar, length: Option<u64>) {
 /// Shows how far it is of how much where that is known, and only how far where it is not.
 fn style(length: Option<u64>) -> ProgressStyle {
     let template = match length {
-        Some(_) => "{msg} {wide_bar} {binary_bytes} of {binary_total_bytes}, {binary_bytes_per_sec}, {eta} left",
+        Some(_) => {
+            "{msg} {wide_bar} {binary_bytes} of {binary_total_bytes}, {binary_bytes_per_sec}, {eta} left"
+        }
         None => "{msg} {binary_bytes}, {binary_bytes_per_sec}",
     };
     ProgressStyle::with_template(template).expect("the templates are constant")

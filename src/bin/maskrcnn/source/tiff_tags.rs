@@ -1,6 +1,8 @@
-//! What the TIFF decoder leaves out or falls over, read from the tags of the first image. Nothing is decoded here.
+//! What the TIFF decoder leaves out or falls over, read from the tags of the first image. Nothing
+//! is decoded here.
 //!
-//! TIFF 6.0: section 2 (structure), 5 (palette-colour images), 8 and 15 (baseline fields and tiles), 18 (associated alpha).
+//! TIFF 6.0: section 2 (structure), 5 (palette-colour images), 8 and 15 (baseline fields and
+//! tiles), 18 (associated alpha).
 
 use anyhow::{Result, bail};
 
@@ -13,8 +15,9 @@ pub struct Tags {
     pub premultiplied: bool,
 }
 
-/// Reads the tags, and turns a palette image of 256 colours, which the decoder leaves out, into a grey one whose greys are
-/// the numbers of the colours. Bytes that are no TIFF, or a broken one, stay as they are: the decoder says what is wrong.
+/// Reads the tags, and turns a palette image of 256 colours, which the decoder leaves out, into a
+/// grey one whose greys are the numbers of the colours. Bytes that are no TIFF, or a broken one,
+/// stay as they are: the decoder says what is wrong.
 ///
 /// # Errors
 ///
@@ -28,23 +31,39 @@ pub fn read(bytes: &mut [u8]) -> Result<Tags> {
     /// Both forms of group 3, and group 4: the codes of a fax, which have their own order of bits.
     const FAX: std::ops::RangeInclusive<u16> = 2..=4;
 
-    let Some(directory) = Directory::first(bytes) else { return Ok(Tags::default()) };
+    let Some(directory) = Directory::first(bytes) else {
+        return Ok(Tags::default());
+    };
     let value = |tag: u16| directory.short(directory.entry(tag)? + Directory::VALUE);
     if value(PLANAR_CONFIGURATION) == Some(2) && directory.entry(TILE_WIDTH).is_some() {
         bail!("its colours are stored apart, in tiles, which is not read; convert it to PNG");
     }
-    if value(FILL_ORDER) == Some(2) && !value(COMPRESSION).is_some_and(|compression| FAX.contains(&compression)) {
+    if value(FILL_ORDER) == Some(2)
+        && !value(COMPRESSION).is_some_and(|compression| FAX.contains(&compression))
+    {
         bail!("the bits of its bytes are stored in reverse, which is not read; convert it to PNG");
     }
     let premultiplied = value(EXTRA_SAMPLES) == Some(1);
-    let Some((palette, interpretation)) = palette(&directory) else { return Ok(Tags { palette: None, premultiplied }) };
-    let black_is_zero = if directory.little { 1u16.to_le_bytes() } else { 1u16.to_be_bytes() };
+    let Some((palette, interpretation)) = palette(&directory) else {
+        return Ok(Tags {
+            palette: None,
+            premultiplied,
+        });
+    };
+    let black_is_zero = if directory.little {
+        1u16.to_le_bytes()
+    } else {
+        1u16.to_be_bytes()
+    };
     bytes[interpretation..interpretation + 2].copy_from_slice(&black_is_zero);
-    Ok(Tags { palette: Some(palette), premultiplied })
+    Ok(Tags {
+        palette: Some(palette),
+        premultiplied,
+    })
 }
 
-/// The colours of a palette image, and where the file says that it is one. `None` for any other image, also for a palette
-/// of fewer bits.
+/// The colours of a palette image, and where the file says that it is one. `None` for any other
+/// image, also for a palette of fewer bits.
 fn palette(directory: &Directory) -> Option<(Vec<[u8; 3]>, usize)> {
     const PHOTOMETRIC_INTERPRETATION: u16 = 262;
     const PALETTE: u16 = 3;
@@ -61,7 +80,8 @@ fn palette(directory: &Directory) -> Option<(Vec<[u8; 3]>, usize)> {
     let channel = |color: usize, plane: usize| {
         Some((directory.short(map.checked_add(2 * (plane * COLORS + color))?)? >> 8) as u8)
     };
-    let colors = (0..COLORS).map(|color| Some([channel(color, 0)?, channel(color, 1)?, channel(color, 2)?]));
+    let colors =
+        (0..COLORS).map(|color| Some([channel(color, 0)?, channel(color, 1)?, channel(color, 2)?]));
     Some((colors.collect::<Option<_>>()?, interpretation))
 }
 
@@ -75,7 +95,8 @@ struct Directory<'a> {
 }
 
 impl<'a> Directory<'a> {
-    /// An entry: tag, type, count, and the value or, where it is longer than four bytes, its offset.
+    /// An entry: tag, type, count, and the value or, where it is longer than four bytes, its
+    /// offset.
     const ENTRY: usize = 12;
     /// Where in an entry the value is.
     const VALUE: usize = 8;
@@ -86,7 +107,12 @@ impl<'a> Directory<'a> {
             b"MM\0*" => false,
             _ => return None,
         };
-        let mut directory = Self { bytes, little, start: 0, entries: 0 };
+        let mut directory = Self {
+            bytes,
+            little,
+            start: 0,
+            entries: 0,
+        };
         let offset = directory.long(4)?;
         directory.entries = usize::from(directory.short(offset)?);
         directory.start = offset + 2;
@@ -96,16 +122,26 @@ impl<'a> Directory<'a> {
     /// Where the entry of this tag begins.
     fn entry(&self, tag: u16) -> Option<usize> {
         let entries = (0..self.entries).map(|i| self.start + i * Self::ENTRY);
-        entries.take_while(|&at| at < self.bytes.len()).find(|&at| self.short(at) == Some(tag))
+        entries
+            .take_while(|&at| at < self.bytes.len())
+            .find(|&at| self.short(at) == Some(tag))
     }
 
     fn short(&self, at: usize) -> Option<u16> {
         let bytes = self.bytes.get(at..at.checked_add(2)?)?.try_into().ok()?;
-        Some(if self.little { u16::from_le_bytes(bytes) } else { u16::from_be_bytes(bytes) })
+        Some(if self.little {
+            u16::from_le_bytes(bytes)
+        } else {
+            u16::from_be_bytes(bytes)
+        })
     }
 
     fn long(&self, at: usize) -> Option<usize> {
         let bytes = self.bytes.get(at..at.checked_add(4)?)?.try_into().ok()?;
-        Some(if self.little { u32::from_le_bytes(bytes) } else { u32::from_be_bytes(bytes) } as usize)
+        Some(if self.little {
+            u32::from_le_bytes(bytes)
+        } else {
+            u32::from_be_bytes(bytes)
+        } as usize)
     }
 }

@@ -1,5 +1,6 @@
-//! One node of an IPFS file: the DAG-PB block (<https://ipld.io/specs/codecs/dag-pb/spec/>) and the UnixFS message in it
-//! (<https://specs.ipfs.tech/unixfs/>). Both are protocol buffers, of which a few fields are needed.
+//! One node of an IPFS file: the DAG-PB block (<https://ipld.io/specs/codecs/dag-pb/spec/>) and the
+//! UnixFS message in it (<https://specs.ipfs.tech/unixfs/>). Both are protocol buffers, of which a
+//! few fields are needed.
 
 use cid::Cid;
 
@@ -57,7 +58,12 @@ impl<'a> Node<'a> {
             }
             Some(())
         })?;
-        let mut node = Self { kind: Kind::Other, data: &[], file_size: None, links };
+        let mut node = Self {
+            kind: Kind::Other,
+            data: &[],
+            file_size: None,
+            links,
+        };
         each_field(message?, |number, value| {
             match (number, value) {
                 (1, Value::Number(0 | 2)) => node.kind = Kind::File,
@@ -87,9 +93,12 @@ fn parse_link(bytes: &[u8]) -> Option<Link<'_>> {
     Some(Link { cid: cid?, name })
 }
 
-/// Calls `take` with number and value of each field of a message; none when the bytes are no message, or `take` gives
-/// none.
-fn each_field<'a>(mut bytes: &'a [u8], mut take: impl FnMut(u64, Value<'a>) -> Option<()>) -> Option<()> {
+/// Calls `take` with number and value of each field of a message; none when the bytes are no
+/// message, or `take` gives none.
+fn each_field<'a>(
+    mut bytes: &'a [u8],
+    mut take: impl FnMut(u64, Value<'a>) -> Option<()>,
+) -> Option<()> {
     while !bytes.is_empty() {
         let key = varint(&mut bytes)?;
         let value = match key & 7 {
@@ -138,7 +147,10 @@ mod tests {
     #[test]
     fn a_file_of_one_block_holds_its_content() {
         let node = Node::parse(HELLO).unwrap();
-        assert_eq!((node.kind, node.data, node.file_size), (Kind::File, &b"hello world\n"[..], Some(12)));
+        assert_eq!(
+            (node.kind, node.data, node.file_size),
+            (Kind::File, &b"hello world\n"[..], Some(12))
+        );
         assert!(node.links.is_empty());
     }
 
@@ -154,10 +166,16 @@ mod tests {
     #[test]
     fn the_blocks_that_fuzzing_starts_from_and_came_to_are_read_or_refused() {
         let fixtures = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
-        let mut files: Vec<_> = std::fs::read_dir(fixtures.join("ipfs/blocks")).unwrap().collect();
+        let mut files: Vec<_> = std::fs::read_dir(fixtures.join("ipfs/blocks"))
+            .unwrap()
+            .collect();
         assert!(files.len() > 20);
         // None so far.
-        files.extend(std::fs::read_dir(fixtures.join("regressions/unixfs")).into_iter().flatten());
+        files.extend(
+            std::fs::read_dir(fixtures.join("regressions/unixfs"))
+                .into_iter()
+                .flatten(),
+        );
         for file in files {
             let bytes = std::fs::read(file.unwrap().path()).unwrap();
             if let Some(node) = Node::parse(&bytes) {
@@ -178,7 +196,12 @@ mod tests {
                 Node::parse(&bytes);
             }
         }
-        for bad in [&b"\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"[..], &[0xff; 99], b"\x0b", b"\x12\x02\x0a\x00"] {
+        for bad in [
+            &b"\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"[..],
+            &[0xff; 99],
+            b"\x0b",
+            b"\x12\x02\x0a\x00",
+        ] {
             assert!(Node::parse(bad).is_none(), "{bad:?}");
         }
     }

@@ -1,9 +1,10 @@
-//! The chunks of a WebP file, as far as their announced lengths must be checked. Nothing is decoded here.
+//! The chunks of a WebP file, as far as their announced lengths must be checked. Nothing is decoded
+//! here.
 
 /// Whether the file's EXIF chunk, if it has one, lies inside the file.
 ///
-/// The decoder allocates what the chunk's header announces, up to 4 GiB, before it finds the file shorter.
-/// RFC 9649, section 2.3 (RIFF) and 2.7 (extended files).
+/// The decoder allocates what the chunk's header announces, up to 4 GiB, before it finds the file
+/// shorter. RFC 9649, section 2.3 (RIFF) and 2.7 (extended files).
 pub fn exif_is_whole(bytes: &[u8]) -> bool {
     const FIRST_CHUNK: usize = 12;
     const HEADER: usize = 8;
@@ -25,8 +26,9 @@ mod tests {
     use super::*;
 
     fn file(chunks: &[(&[u8; 4], u32, &[u8])]) -> Vec<u8> {
-        let chunks =
-            chunks.iter().flat_map(|(name, length, content)| [&name[..], &length.to_le_bytes(), content].concat());
+        let chunks = chunks.iter().flat_map(|(name, length, content)| {
+            [&name[..], &length.to_le_bytes(), content].concat()
+        });
         b"RIFF\0\0\0\0WEBP".iter().copied().chain(chunks).collect()
     }
 
@@ -34,7 +36,13 @@ mod tests {
     fn only_exif_that_leaves_the_file_is_not_whole() {
         for (chunks, whole) in [
             (vec![], true),
-            (vec![(b"VP8X", 3, b"abc\0".as_slice()), (b"EXIF", 2, b"II".as_slice())], true),
+            (
+                vec![
+                    (b"VP8X", 3, b"abc\0".as_slice()),
+                    (b"EXIF", 2, b"II".as_slice()),
+                ],
+                true,
+            ),
             (vec![(b"VP8X", 3, b"abc\0"), (b"EXIF", 3, b"II")], false),
             (vec![(b"EXIF", u32::MAX, b"II")], false),
             (vec![(b"VP8 ", u32::MAX, b"II")], true), // the decoder says so itself

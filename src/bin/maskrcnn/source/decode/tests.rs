@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use super::*;
 
 fn fixture(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/images").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/fixtures/images")
+        .join(name)
 }
 
 fn bytes(name: &str) -> Vec<u8> {
@@ -15,8 +17,12 @@ fn bytes(name: &str) -> Vec<u8> {
 
 /// Every fixture but the expectations, sorted.
 fn fixtures() -> Vec<String> {
-    let names = fs::read_dir(fixture("")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    let mut names: Vec<_> = names.filter(|name| !name.ends_with(".expected.png")).collect();
+    let names = fs::read_dir(fixture(""))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<_> = names
+        .filter(|name| !name.ends_with(".expected.png"))
+        .collect();
     names.sort();
     names
 }
@@ -48,11 +54,21 @@ fn every_kind_of_image_comes_out_as_in_pillow() {
     let names = fixtures();
     assert!(names.len() >= 70, "{}", names.len());
     for name in names {
-        let expected = image::open(fixture(&format!("{name}.expected.png"))).unwrap().into_rgb8();
+        let expected = image::open(fixture(&format!("{name}.expected.png")))
+            .unwrap()
+            .into_rgb8();
         let found = read(&bytes(&name)).unwrap_or_else(|error| panic!("{name}: {error:#}"));
         assert_eq!(found.dimensions(), expected.dimensions(), "{name}");
-        let worst = found.iter().zip(expected.iter()).map(|(a, b)| a.abs_diff(*b)).max().unwrap();
-        assert!(worst <= tolerance(&name), "{name}: a channel is off by {worst}");
+        let worst = found
+            .iter()
+            .zip(expected.iter())
+            .map(|(a, b)| a.abs_diff(*b))
+            .max()
+            .unwrap();
+        assert!(
+            worst <= tolerance(&name),
+            "{name}: a channel is off by {worst}"
+        );
     }
 }
 
@@ -61,22 +77,38 @@ fn a_file_that_is_cut_short_is_refused_in_one_line_and_never_panics() {
     for name in fixtures() {
         let whole = bytes(&name);
         // Behind the first frame or the last strip of pixels there is nothing that is needed.
-        let half =
-            if name.contains("animated") || name.contains("offset.webp") { whole.len() / 3 } else { whole.len() / 2 };
+        let half = if name.contains("animated") || name.contains("offset.webp") {
+            whole.len() / 3
+        } else {
+            whole.len() / 2
+        };
         let message = message(&whole[..half]);
-        assert!(message.starts_with("cannot decode the ") && !message.contains('\n'), "{name}: {message}");
+        assert!(
+            message.starts_with("cannot decode the ") && !message.contains('\n'),
+            "{name}: {message}"
+        );
         for length in 0..half {
-            assert!(read(&whole[..length]).is_err(), "{name}: {length} of {} bytes", whole.len());
+            assert!(
+                read(&whole[..length]).is_err(),
+                "{name}: {length} of {} bytes",
+                whole.len()
+            );
         }
     }
 }
 
 #[test]
 fn a_jpeg_without_its_last_bytes_is_refused_and_one_with_more_behind_it_is_read() {
-    let names = fixtures().into_iter().filter(|name| name.starts_with("jpeg-"));
+    let names = fixtures()
+        .into_iter()
+        .filter(|name| name.starts_with("jpeg-"));
     for name in names {
         let mut photo = bytes(&name);
-        assert_eq!(message(&photo[..photo.len() - 2]), format!("cannot decode the JPEG image: {CUT_SHORT}"), "{name}");
+        assert_eq!(
+            message(&photo[..photo.len() - 2]),
+            format!("cannot decode the JPEG image: {CUT_SHORT}"),
+            "{name}"
+        );
         // As phones append films: with bytes that look like a start of scan.
         photo.extend(b"film\xff\xd8\xff\xda\0\x04");
         assert!(read(&photo).is_ok(), "{name}");
@@ -110,15 +142,39 @@ fn damaged_bytes_give_pixels_or_one_line_and_never_a_panic() {
 fn what_is_no_image_is_named_with_a_remedy() {
     for (bytes, expected) in [
         (b"".as_slice(), "it is empty"),
-        (b"hello", "it is no image of a known format; PNG, JPEG, WebP, GIF, BMP and TIFF are read"),
-        (b"\0\0\0\x18ftypheic\0\0\0\0", "HEIC is not read; convert it to JPEG or PNG"),
-        (b"\0\0\0\x18ftypmif1\0\0\0\0", "HEIC is not read; convert it to JPEG or PNG"),
-        (b"\0\0\0\x1cftypavif\0\0\0\0", "AVIF is not read; convert it to JPEG or PNG"),
-        (b"\0\0\0\x18ftypisom\0\0\0\0", "video is not read; convert it to JPEG or PNG"),
+        (
+            b"hello",
+            "it is no image of a known format; PNG, JPEG, WebP, GIF, BMP and TIFF are read",
+        ),
+        (
+            b"\0\0\0\x18ftypheic\0\0\0\0",
+            "HEIC is not read; convert it to JPEG or PNG",
+        ),
+        (
+            b"\0\0\0\x18ftypmif1\0\0\0\0",
+            "HEIC is not read; convert it to JPEG or PNG",
+        ),
+        (
+            b"\0\0\0\x1cftypavif\0\0\0\0",
+            "AVIF is not read; convert it to JPEG or PNG",
+        ),
+        (
+            b"\0\0\0\x18ftypisom\0\0\0\0",
+            "video is not read; convert it to JPEG or PNG",
+        ),
         (b"%PDF-1.7", "PDF is not read; convert it to JPEG or PNG"),
-        (b"<?xml version=\"1.0\"?>\n<svg ", "SVG is not read; convert it to JPEG or PNG"),
-        (b"\xff\x0a\x7f", "JPEG XL is not read; convert it to JPEG or PNG"),
-        (b"\n<!DOCTYPE html>", "it is a web page, not an image; PNG, JPEG, WebP, GIF, BMP and TIFF are read"),
+        (
+            b"<?xml version=\"1.0\"?>\n<svg ",
+            "SVG is not read; convert it to JPEG or PNG",
+        ),
+        (
+            b"\xff\x0a\x7f",
+            "JPEG XL is not read; convert it to JPEG or PNG",
+        ),
+        (
+            b"\n<!DOCTYPE html>",
+            "it is a web page, not an image; PNG, JPEG, WebP, GIF, BMP and TIFF are read",
+        ),
     ] {
         assert_eq!(message(bytes), expected);
     }
@@ -132,13 +188,20 @@ fn an_image_of_too_many_pixels_is_refused_before_it_is_decoded() {
     photo[20..24].copy_from_slice(&5_001u32.to_be_bytes());
     photo[29..33].copy_from_slice(&0x1003193f_u32.to_be_bytes());
     let expected = "20000×5001 pixels are more than the limit of 100 megapixels; scale it down first, or raise the limit with --max-megapixels";
-    assert_eq!(message(&photo), format!("cannot decode the PNG image: {expected}"));
+    assert_eq!(
+        message(&photo),
+        format!("cannot decode the PNG image: {expected}")
+    );
 }
 
 #[test]
 fn floating_point_pixels_are_refused_not_guessed_at() {
     let mut file = Cursor::new(Vec::new());
-    let image = DynamicImage::ImageRgb32F(image::ImageBuffer::from_pixel(7, 3, image::Rgb([0.2, 30.0, 400.0])));
+    let image = DynamicImage::ImageRgb32F(image::ImageBuffer::from_pixel(
+        7,
+        3,
+        image::Rgb([0.2, 30.0, 400.0]),
+    ));
     image.write_to(&mut file, ImageFormat::Tiff).unwrap();
     let expected = "cannot decode the TIFF image: its pixels are floating-point numbers, which have no agreed range; convert it to 8 or 16 bits";
     assert_eq!(message(file.get_ref()), expected);
@@ -148,7 +211,10 @@ fn floating_point_pixels_are_refused_not_guessed_at() {
 fn a_variant_that_the_decoder_leaves_out_is_refused_with_a_remedy() {
     // A palette of 16 colours; the one of 256 is read.
     let mut photo = bytes("tiff-palette.tif");
-    let map = photo.windows(8).position(|entry| entry == [0x40, 1, 3, 0, 0, 3, 0, 0]).unwrap();
+    let map = photo
+        .windows(8)
+        .position(|entry| entry == [0x40, 1, 3, 0, 0, 3, 0, 0])
+        .unwrap();
     photo[map + 4..map + 8].copy_from_slice(&48u32.to_le_bytes());
     let expected = "cannot decode the TIFF image: this variant is not read, convert it to PNG: ";
     assert!(message(&photo).starts_with(expected), "{}", message(&photo));
@@ -157,9 +223,17 @@ fn a_variant_that_the_decoder_leaves_out_is_refused_with_a_remedy() {
 /// Images that nobody here made, good and damaged: `tests/fixtures/corpora`.
 fn corpora() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/corpora");
-    let folders = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir());
-    let mut files: Vec<_> =
-        folders.flat_map(|folder| fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path())).collect();
+    let folders = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.is_dir());
+    let mut files: Vec<_> = folders
+        .flat_map(|folder| {
+            fs::read_dir(folder)
+                .unwrap()
+                .map(|entry| entry.unwrap().path())
+        })
+        .collect();
     files.retain(|path| !path.to_string_lossy().ends_with(".expected.png"));
     files.sort();
     files
@@ -167,31 +241,46 @@ fn corpora() -> Vec<PathBuf> {
 
 /// What Pillow makes of an image of the corpora; none when it refuses it.
 fn expected(path: &Path) -> Option<RgbImage> {
-    Some(image::open(format!("{}.expected.png", path.display())).ok()?.into_rgb8())
+    Some(
+        image::open(format!("{}.expected.png", path.display()))
+            .ok()?
+            .into_rgb8(),
+    )
 }
 
-/// Largest difference to Pillow in a channel of an image of the corpora, and the reason why it is not 0; none where one of
-/// the two is wrong, or both guess.
+/// Largest difference to Pillow in a channel of an image of the corpora, and the reason why it is
+/// not 0; none where one of the two is wrong, or both guess.
 fn corpora_tolerance(path: &Path) -> Option<u8> {
     let extension = path.extension().unwrap_or_default().to_string_lossy();
-    Some(match (&*path.file_name().unwrap().to_string_lossy(), &*extension) {
-        // In the last column and half of the rows only.
-        ("video-001.rgb.jpeg", _) => 22,
-        // Chroma of half and quarter size: the standard leaves the upsampling to the decoder.
-        (_, "jpg" | "jpeg") => 6,
-        (name, "png") if name.contains("16") => 1, // Pillow cuts the low byte off
-        (_, "tif" | "tiff") => 1,                  // 16 bits, alpha that was multiplied
-        (name, "bmp") if name.contains("rgb16") => 1, // from 5 bits to 8, rounded or not
-        _ => 0,
-    })
+    Some(
+        match (&*path.file_name().unwrap().to_string_lossy(), &*extension) {
+            // In the last column and half of the rows only.
+            ("video-001.rgb.jpeg", _) => 22,
+            // Chroma of half and quarter size: the standard leaves the upsampling to the decoder.
+            (_, "jpg" | "jpeg") => 6,
+            (name, "png") if name.contains("16") => 1, // Pillow cuts the low byte off
+            (_, "tif" | "tiff") => 1,                  // 16 bits, alpha that was multiplied
+            (name, "bmp") if name.contains("rgb16") => 1, // from 5 bits to 8, rounded or not
+            _ => 0,
+        },
+    )
 }
 
 /// Images of the corpora that Pillow reads and we refuse, and a part of what is said.
 const REFUSED: [(&str, &str); 15] = [
     // Variants that the decoders leave out.
-    ("bw-gopher_ccittGroup3.tiff", "this variant is not read, convert it to PNG: "),
-    ("palette-1c-1b.tiff", "this variant is not read, convert it to PNG: "),
-    ("palette-1c-4b.tiff", "this variant is not read, convert it to PNG: "),
+    (
+        "bw-gopher_ccittGroup3.tiff",
+        "this variant is not read, convert it to PNG: ",
+    ),
+    (
+        "palette-1c-1b.tiff",
+        "this variant is not read, convert it to PNG: ",
+    ),
+    (
+        "palette-1c-4b.tiff",
+        "this variant is not read, convert it to PNG: ",
+    ),
     ("testimgari.jpg", "header `DAC` is not supported"), // arithmetic coding
     ("16bit.r.tif", "the bits of its bytes are stored in reverse"),
     // Damaged; Pillow makes something of them.
@@ -202,9 +291,18 @@ const REFUSED: [(&str, &str); 15] = [
     ("badplanes.bmp", "More than one plane"),
     ("badrle.bmp", "Corrupt RLE data"),
     ("rletopdown.bmp", "Invalid image type 1 for top-down image"),
-    ("crash-0da013a13571cc8eb457a39fee8db18f8a3c7127.tif", "this variant is not read, convert it to PNG: "),
-    ("crash-74d2a78403a5a59db1fb0a2b8735ac068a75f6e3.tif", "Decode Error"),
-    ("tiff_wrong_bits_per_sample_2.tiff", "inconsistent sizes encountered"),
+    (
+        "crash-0da013a13571cc8eb457a39fee8db18f8a3c7127.tif",
+        "this variant is not read, convert it to PNG: ",
+    ),
+    (
+        "crash-74d2a78403a5a59db1fb0a2b8735ac068a75f6e3.tif",
+        "Decode Error",
+    ),
+    (
+        "tiff_wrong_bits_per_sample_2.tiff",
+        "inconsistent sizes encountered",
+    ),
 ];
 
 #[test]
@@ -214,18 +312,28 @@ fn images_that_nobody_here_made_come_out_as_in_pillow_or_are_refused_in_one_line
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         match (read(&fs::read(&path).unwrap()), expected(&path)) {
             (Ok(found), Some(expected)) if found.dimensions() == expected.dimensions() => {
-                let worst = found.iter().zip(expected.iter()).map(|(a, b)| a.abs_diff(*b)).max().unwrap();
+                let worst = found
+                    .iter()
+                    .zip(expected.iter())
+                    .map(|(a, b)| a.abs_diff(*b))
+                    .max()
+                    .unwrap();
                 if corpora_tolerance(&path).is_some_and(|most| worst > most) {
                     faults.push(format!("{name}: a channel is off by {worst}"));
                 }
                 same += 1;
             }
-            (Ok(found), Some(expected)) => {
-                faults.push(format!("{name}: {:?}, not {:?}", found.dimensions(), expected.dimensions()))
-            }
+            (Ok(found), Some(expected)) => faults.push(format!(
+                "{name}: {:?}, not {:?}",
+                found.dimensions(),
+                expected.dimensions()
+            )),
             (Err(error), Some(_)) => {
                 let message = format!("{error:#}");
-                if !REFUSED.iter().any(|(known, reason)| *known == name && message.contains(reason)) {
+                if !REFUSED
+                    .iter()
+                    .any(|(known, reason)| *known == name && message.contains(reason))
+                {
                     faults.push(format!("{name}: refused: {message}"));
                 }
             }
@@ -250,10 +358,22 @@ fn colours_are_narrowed_and_widened_where_they_are() {
         buffer
     };
     assert_eq!(converted(&[1, 9], ColorType::L8, 2), [1, 1, 1, 9, 9, 9]);
-    assert_eq!(converted(&[1, 255, 9, 0], ColorType::La8, 2), [1, 1, 1, 255, 255, 255]);
-    assert_eq!(converted(&[1, 2, 3, 255, 9, 8, 7, 0], ColorType::Rgba8, 2), [1, 2, 3, 255, 255, 255]);
-    let wide: Vec<u8> = [257u16, 512, 65535, 0].iter().flat_map(|channel| channel.to_ne_bytes()).collect();
-    assert_eq!(converted(&wide, ColorType::L16, 4), [1, 1, 1, 2, 2, 2, 255, 255, 255, 0, 0, 0]);
+    assert_eq!(
+        converted(&[1, 255, 9, 0], ColorType::La8, 2),
+        [1, 1, 1, 255, 255, 255]
+    );
+    assert_eq!(
+        converted(&[1, 2, 3, 255, 9, 8, 7, 0], ColorType::Rgba8, 2),
+        [1, 2, 3, 255, 255, 255]
+    );
+    let wide: Vec<u8> = [257u16, 512, 65535, 0]
+        .iter()
+        .flat_map(|channel| channel.to_ne_bytes())
+        .collect();
+    assert_eq!(
+        converted(&wide, ColorType::L16, 4),
+        [1, 1, 1, 2, 2, 2, 255, 255, 255, 0, 0, 0]
+    );
     assert_eq!(converted(&wide, ColorType::Rgba16, 1), [255, 255, 255]);
     assert_eq!(converted(&wide[..6], ColorType::Rgb16, 1), [1, 2, 255]);
 }
@@ -277,8 +397,14 @@ fn an_image_of_exactly_the_limit_is_read() {
 fn absurd_exif_is_no_reason_to_refuse_a_photo() {
     let photo = bytes("jpeg-444.jpg");
     let upright = read(&photo).unwrap();
-    let tiff =
-        |entries: u16, next: u32| [b"II*\0\x08\0\0\0".as_slice(), &entries.to_le_bytes(), &next.to_le_bytes()].concat();
+    let tiff = |entries: u16, next: u32| {
+        [
+            b"II*\0\x08\0\0\0".as_slice(),
+            &entries.to_le_bytes(),
+            &next.to_le_bytes(),
+        ]
+        .concat()
+    };
     for exif in [
         vec![],
         b"II*\0".to_vec(),
@@ -292,7 +418,11 @@ fn absurd_exif_is_no_reason_to_refuse_a_photo() {
     ] {
         let length = (exif.len() as u16 + 8).to_be_bytes();
         let segment = [b"\xff\xe1".as_slice(), &length, b"Exif\0\0", &exif].concat();
-        assert_eq!(read(&[&photo[..2], &segment, &photo[2..]].concat()).unwrap(), upright, "{exif:?}");
+        assert_eq!(
+            read(&[&photo[..2], &segment, &photo[2..]].concat()).unwrap(),
+            upright,
+            "{exif:?}"
+        );
     }
 }
 
@@ -301,15 +431,35 @@ fn broken_profiles_are_no_reason_to_refuse_a_photo() {
     let photo = bytes("jpeg-444.jpg");
     let upright = read(&photo).unwrap();
     let segment = |number: u8, count: u8, length: usize| {
-        let content = [b"ICC_PROFILE\0".as_slice(), &[number, count], &vec![0x5a; length]].concat();
-        [b"\xff\xe2".as_slice(), &(content.len() as u16 + 2).to_be_bytes(), &content].concat()
+        let content = [
+            b"ICC_PROFILE\0".as_slice(),
+            &[number, count],
+            &vec![0x5a; length],
+        ]
+        .concat();
+        [
+            b"\xff\xe2".as_slice(),
+            &(content.len() as u16 + 2).to_be_bytes(),
+            &content,
+        ]
+        .concat()
     };
-    // Four of sixty kilobytes; one that is missing; one that comes twice; one without a number; none at all.
-    let whole: Vec<u8> = (1..=4).flat_map(|number| segment(number, 4, 60_000)).collect();
-    for profile in
-        [whole, segment(2, 9, 9), [segment(1, 1, 5), segment(1, 1, 7)].concat(), segment(0, 0, 3), segment(9, 2, 0)]
-    {
-        assert_eq!(read(&[&photo[..2], &profile, &photo[2..]].concat()).unwrap(), upright);
+    // Four of sixty kilobytes; one that is missing; one that comes twice; one without a number;
+    // none at all.
+    let whole: Vec<u8> = (1..=4)
+        .flat_map(|number| segment(number, 4, 60_000))
+        .collect();
+    for profile in [
+        whole,
+        segment(2, 9, 9),
+        [segment(1, 1, 5), segment(1, 1, 7)].concat(),
+        segment(0, 0, 3),
+        segment(9, 2, 0),
+    ] {
+        assert_eq!(
+            read(&[&photo[..2], &profile, &photo[2..]].concat()).unwrap(),
+            upright
+        );
     }
 }
 
@@ -318,8 +468,7 @@ fn a_tiff_that_would_break_the_decoder_is_refused_by_its_tags() {
     // Width and planar configuration 2 of a file with tiles.
     let directory =
         b"II*\0\x08\0\0\0\x02\0\x1c\x01\x03\0\x01\0\0\0\x02\0\0\0\x42\x01\x03\0\x01\0\0\0\x10\0\0\0\0\0\0\0";
-    let expected =
-        "cannot decode the TIFF image: its colours are stored apart, in tiles, which is not read; convert it to PNG";
+    let expected = "cannot decode the TIFF image: its colours are stored apart, in tiles, which is not read; convert it to PNG";
     assert_eq!(message(directory), expected);
 }
 
@@ -332,7 +481,11 @@ fn findings_of_fuzzing_give_pixels_or_one_short_line() {
         let path = entry.unwrap().path();
         if let Err(error) = read(&fs::read(&path).unwrap()) {
             let message = format!("{error:#}");
-            assert!(message.len() < 1000 && !message.contains(char::is_control), "{}: {message}", path.display());
+            assert!(
+                message.len() < 1000 && !message.contains(char::is_control),
+                "{}: {message}",
+                path.display()
+            );
         }
         count += 1;
     }
