@@ -5,10 +5,10 @@
 
 use image::{Rgb, RgbImage};
 
-use super::LineWeights;
 use super::canvas::{PixelRect, blend};
-use crate::detection::Mask;
-use crate::geometry::Size;
+use super::weights::LineWeights;
+use crate::contour::{Side, trace};
+use crate::mask::Mask;
 
 /// A point in pixels; the centre of pixel (x, y) is (x + 0.5, y + 0.5).
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -23,103 +23,25 @@ pub(super) fn draw(canvas: &mut RgbImage, mask: &Mask, color: Rgb<u8>, weights: 
     // Half a pixel in, a line of odd width covers whole pixels along straight edges; one of even
     // width does so on the edge.
     let inset = if width % 2 == 1 { 0.5 } else { 0.0 };
-    let contours: Vec<_> = trace(mask, inset)
+    let contours: Vec<_> = curves(mask, inset)
         .into_iter()
         .map(|contour| simplify(smooth(contour, width), width))
         .collect();
     stroke(canvas, &contours, color, weights);
 }
 
-/// Directions of travel along pixel edges, clockwise from east, with the mask on the right hand (y
-/// points down).
-const STEPS: [(i64, i64); 4] = [(1, 0), (0, 1), (-1, 0), (0, -1)];
-
-/// One side of a mask pixel, by the grid corner where it starts and the direction in which it is
-/// travelled. Ordered by row, then column, of the start.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Side {
-    y: u32,
-    x: u32,
-    direction: u8,
-}
-
-/// The closed curves between the pixels of a mask and the rest: clockwise around the outside,
-/// anticlockwise around holes.
-///
-/// Pixels that touch only by a corner are apart. The curves are given by the middles of the pixel
-/// sides, each moved `inset` pixels into the mask.
-fn trace(mask: &Mask, inset: f32) -> Vec<Vec<Point>> {
-    let sides = sides(mask);
-    let mut visited = vec![false; sides.len()];
-    let mut contours = Vec::new();
-    for first in 0..sides.len() {
-        let (mut contour, mut current) = (Vec::new(), first);
-        while !std::mem::replace(&mut visited[current], true) {
-            let Side { x, y, direction } = sides[current];
-            let (dx, dy) = STEPS[usize::from(direction)];
-            let (inward_x, inward_y) = STEPS[usize::from(direction + 1) % 4];
-            contour.push(Point {
-                x: x as f32 + 0.5 * dx as f32 + inset * inward_x as f32,
-                y: y as f32 + 0.5 * dy as f32 + inset * inward_y as f32,
-            });
-            let (x, y) = ((i64::from(x) + dx) as u32, (i64::from(y) + dy) as u32);
-            let next = |direction| sides.binary_search(&Side { y, x, direction });
-            // Right turns first: they stay with the same pixel where two touch by a corner.
-            let turns = [(direction + 1) % 4, direction, (direction + 3) % 4];
-            current = turns
-                .into_iter()
-                .find_map(|turn| next(turn).ok())
-                .expect("sides of pixels form closed curves");
-        }
-        if !contour.is_empty() {
-            contours.push(contour);
-        }
-    }
-    contours
-}
-
-/// All sides between a mask pixel and a pixel that is off, in order.
-fn sides(mask: &Mask) -> Vec<Side> {
-    let (left, top, Size { height, width }) = (mask.left(), mask.top(), mask.region());
-    let row = |y: usize| {
-        if y < height {
-            mask.row(top + y).collect()
-        } else {
-            vec![false; width]
+/// The closed curves along the sides of a mask's pixels, by the middles of the sides, each moved
+/// `inset` pixels into the mask.
+fn curves(mask: &Mask, inset: f32) -> Vec<Vec<Point>> {
+    let middle = |side: &Side| {
+        let ((dx, dy), (inward_x, inward_y)) = (side.step(), side.inward());
+        Point {
+            x: side.x as f32 + 0.5 * dx as f32 + inset * inward_x as f32,
+            y: side.y as f32 + 0.5 * dy as f32 + inset * inward_y as f32,
         }
     };
-    let (mut above, mut bits) = (vec![false; width], row(0));
-    let mut sides = Vec::new();
-    for y in 0..height {
-        let below = row(y + 1);
-        let mut push = |x: usize, y: usize, direction| {
-            sides.push(Side {
-                y: (top + y) as u32,
-                x: (left + x) as u32,
-                direction,
-            });
-        };
-        for x in 0..width {
-            if !bits[x] {
-                continue;
-            }
-            if !above[x] {
-                push(x, y, 0);
-            }
-            if x + 1 == width || !bits[x + 1] {
-                push(x + 1, y, 1);
-            }
-            if !below[x] {
-                push(x + 1, y + 1, 2);
-            }
-            if x == 0 || !bits[x - 1] {
-                push(x, y + 1, 3);
-            }
-        }
-        (above, bits) = (bits, below);
-    }
-    sides.sort_unstable();
-    sides
+    let loops = trace(mask);
+    loops.iter().map(|sides| sides.iter().map(middle).collect()).collect()
 }
 
 /// Averages every point of a closed curve with its neighbours, repeatedly: a Gaussian along the
@@ -255,6 +177,7 @@ fn squared_distance(p: Point, a: Point, b: Point) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::geometry::Size;
 
     const WEIGHTS: LineWeights = LineWeights {
         line: 1,
@@ -324,7 +247,7 @@ mod tests {
 
     #[test]
     fn holes_have_a_contour_of_their_own() {
-        let contours = trace(
+        let contours = curves(
             &mask(Size::new(9, 9), 2, 1, &["#####", "#...#", "#####"]),
             0.5,
         );
@@ -334,7 +257,7 @@ mod tests {
     #[test]
     fn pixels_that_touch_by_a_corner_are_apart() {
         for rows in [["#.", ".#"], [".#", "#."]] {
-            let contours = trace(&mask(Size::new(5, 7), 3, 1, &rows), 0.5);
+            let contours = curves(&mask(Size::new(5, 7), 3, 1, &rows), 0.5);
             assert_eq!(contours.iter().map(Vec::len).collect::<Vec<_>>(), [4, 4]);
         }
     }
@@ -342,8 +265,8 @@ mod tests {
     #[test]
     fn an_empty_mask_has_no_outline() {
         let size = Size::new(5, 7);
-        assert!(trace(&Mask::empty(size), 0.5).is_empty());
-        assert!(trace(&mask(size, 1, 1, &["..", ".."]), 0.5).is_empty());
+        assert!(curves(&Mask::empty(size), 0.5).is_empty());
+        assert!(curves(&mask(size, 1, 1, &["..", ".."]), 0.5).is_empty());
         assert!(
             drawn(size, &Mask::empty(size), WEIGHTS)
                 .pixels()
@@ -359,7 +282,7 @@ mod tests {
         let bits = (0..size.area())
             .map(|i| from_center((i % 70) as f32 + 0.5, (i / 70) as f32 + 0.5) < radius)
             .collect::<Vec<_>>();
-        let traced = trace(&Mask::new(size, 0, 0, size, bits), 0.5).remove(0);
+        let traced = curves(&Mask::new(size, 0, 0, size, bits), 0.5).remove(0);
         // Distances from the middle: their mean and their standard deviation.
         let roundness = |contour: &[Point]| {
             let radii: Vec<_> = contour

@@ -3,7 +3,7 @@
 use image::{Rgb, RgbImage};
 
 use super::canvas::blend;
-use crate::detection::Mask;
+use crate::mask::Mask;
 
 /// How far the photo comes back under a mask before it is tinted, of 255. Full would hide a larger
 /// object that the mask lies on, nothing would mix the colours of all masks there. Empirical: at

@@ -4,9 +4,10 @@ use image::RgbImage;
 
 use super::canvas::{PixelRect, fill, frame};
 use super::text::Typeface;
-use super::{LineWeights, palette};
+use super::weights::LineWeights;
 use crate::detection::Detection;
 use crate::geometry::Size;
+use crate::palette;
 
 /// Type is not made smaller than this height of a line, in pixels. Empirical: the smallest at which
 /// digits are told apart.

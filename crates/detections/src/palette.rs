@@ -36,7 +36,7 @@ const PALETTE: [[u8; 3]; 24] = [
 
 /// The colour of the detection at `index`: from the palette first, from [`continuation`] when that
 /// is used up.
-pub(super) fn color(index: usize) -> Rgb<u8> {
+pub fn color(index: usize) -> Rgb<u8> {
     Rgb(PALETTE
         .get(index)
         .copied()
@@ -70,7 +70,7 @@ fn continuation(index: usize) -> [u8; 3] {
 }
 
 /// Black or white, whichever has the higher contrast on `plate`.
-pub(super) fn ink(plate: Rgb<u8>) -> Rgb<u8> {
+pub fn ink(plate: Rgb<u8>) -> Rgb<u8> {
     // WCAG 2 relative luminance, with a gamma of 2 for its piecewise curve so that integers do.
     let [r, g, b] = plate.0.map(|channel| u64::from(channel).pow(2));
     let luminance = 2126 * r + 7152 * g + 722 * b; // of 10,000 · 255²

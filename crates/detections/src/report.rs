@@ -10,6 +10,7 @@ use serde_json::ser::{Formatter, PrettyFormatter, Serializer};
 use crate::detection::Detection;
 use crate::geometry::Size;
 use crate::options::SegmentOptions;
+use crate::rle::Rle;
 
 /// Name of the format, also the `$id` of its JSON Schema. Readers should accept fields that they do
 /// not know: the number changes only when a field goes away or changes its meaning.
@@ -166,7 +167,7 @@ impl Report {
 
 impl Entry {
     fn new(detection: &Detection, id: usize, image_id: u64) -> Self {
-        let (bbox, rle) = (detection.bbox, detection.mask.rle());
+        let (bbox, rle) = (detection.bbox, Rle::of(&detection.mask));
         Self {
             id,
             image_id,

@@ -8,8 +8,8 @@ mod canvas;
 mod caption;
 mod mask;
 mod outline;
-mod palette;
 mod text;
+mod weights;
 
 use std::cmp::Reverse;
 
@@ -17,12 +17,14 @@ use image::{Rgb, RgbImage};
 
 use crate::detection::Detection;
 use crate::geometry::Size;
+use crate::palette;
 use canvas::PixelRect;
+use weights::LineWeights;
 
 /// What [`render`] draws.
 ///
 /// ```
-/// use maskrcnn::Style;
+/// use detections::Style;
 ///
 /// let style = Style { boxes: false, mask_opacity: 0.6, ..Style::default() };
 /// # assert!(style.masks && style.captions);
@@ -112,43 +114,6 @@ fn largest_first(detections: &[Detection], boxes: &[Option<PixelRect>]) -> Vec<u
     order
 }
 
-/// Line widths and type size, in pixels.
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct LineWeights {
-    /// Width of outlines.
-    line: i64,
-    /// Width of the frames of boxes; thinner, for the outline says more.
-    frame: i64,
-    /// Width of the dark casing on each side of a line, which sets it off from a background of its
-    /// own colour.
-    casing: i64,
-    /// Height of a line of caption type, from ascent to descent.
-    type_size: f32,
-}
-
-impl LineWeights {
-    /// The casing's colour.
-    const CASING: Rgb<u8> = Rgb([0, 0, 0]);
-    /// The casing's opacity, of 255. Empirical: seen on white, not in the way on dark.
-    const CASING_ALPHA: u8 = 110;
-
-    /// LineWeights for an image of this size: they grow with the side of the square of equal area,
-    /// more slowly than it, for a small picture is looked at from nearer.
-    ///
-    /// Empirical, by looking at pictures from 64×64 (line 1, type 10) over 640×480 (2, 17) and
-    /// 1920×1080 (3, 30) to 4000×3000 (7, 58).
-    fn of(image: Size) -> Self {
-        let side = (image.area() as f32).sqrt();
-        let line = (1.0 + side / 600.0).round() as i64;
-        Self {
-            line,
-            frame: (2 * line / 3).max(1),
-            casing: (line + 3) / 4,
-            type_size: (9.0 + side / 70.0).round(),
-        }
-    }
-}
-
 /// Draws a box: a frame inside the box's edge, with a dark casing on both sides.
 fn draw_box(
     canvas: &mut RgbImage,
@@ -179,8 +144,8 @@ fn draw_box(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::detection::Mask;
     use crate::geometry::BBox;
+    use crate::mask::Mask;
     use proptest::prelude::*;
 
     /// A detection with a mask that fills the visible part of its box.

@@ -112,34 +112,7 @@ impl BBox {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixture::{Fixture, edges};
     use proptest::prelude::*;
-
-    #[test]
-    fn clips_and_drops_the_small_as_torchvision_does() {
-        let ops = Fixture::ops();
-        for case in ops.cases("clip") {
-            let image = ops.size(&format!("{case}image_size"));
-            let clipped: Vec<BBox> = ops
-                .boxes(&format!("{case}boxes"))
-                .iter()
-                .map(|b| b.clip(image))
-                .collect();
-            assert_eq!(
-                edges(&clipped),
-                ops.floats(&format!("{case}expected")),
-                "{case}"
-            );
-        }
-        for case in ops.cases("remove_small") {
-            let least = ops.doubles(&format!("{case}min_size"))[0] as f32;
-            let boxes = ops.boxes(&format!("{case}boxes"));
-            let kept: Vec<usize> = (0..boxes.len())
-                .filter(|&i| boxes[i].has_sides_of(least))
-                .collect();
-            assert_eq!(kept, ops.indices(&format!("{case}expected")), "{case}");
-        }
-    }
 
     #[test]
     fn iou_of_asymmetric_boxes_is_intersection_over_union_not_over_the_hull() {

@@ -1,0 +1,48 @@
+//! The operators that libtorch lacks, over plain slices: no tensors, no weights.
+//!
+//! Each gives torchvision's numbers; where rounding could decide (a comparison against a
+//! threshold), the order of the floating-point operations is torchvision's too.
+
+pub(crate) mod bilinear;
+mod box_coder;
+pub(crate) mod elementary;
+mod nms;
+mod paste_mask;
+mod roi_align;
+
+pub(crate) use box_coder::BoxCoder;
+pub(crate) use nms::batched_nms;
+pub(crate) use paste_mask::paste_mask;
+pub(crate) use roi_align::{FeatureMap, RoiAlign};
+
+#[cfg(test)]
+mod tests {
+    use crate::fixture::{Fixture, edges};
+    use detections::BBox;
+
+    #[test]
+    fn clips_and_drops_the_small_as_torchvision_does() {
+        let ops = Fixture::ops();
+        for case in ops.cases("clip") {
+            let image = ops.size(&format!("{case}image_size"));
+            let clipped: Vec<BBox> = ops
+                .boxes(&format!("{case}boxes"))
+                .iter()
+                .map(|b| b.clip(image))
+                .collect();
+            assert_eq!(
+                edges(&clipped),
+                ops.floats(&format!("{case}expected")),
+                "{case}"
+            );
+        }
+        for case in ops.cases("remove_small") {
+            let least = ops.doubles(&format!("{case}min_size"))[0] as f32;
+            let boxes = ops.boxes(&format!("{case}boxes"));
+            let kept: Vec<usize> = (0..boxes.len())
+                .filter(|&i| boxes[i].has_sides_of(least))
+                .collect();
+            assert_eq!(kept, ops.indices(&format!("{case}expected")), "{case}");
+        }
+    }
+}
