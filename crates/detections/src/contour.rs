@@ -25,12 +25,17 @@ impl Contour {
     ///
     /// Pixels that touch only by a corner are in contours of their own.
     pub fn of(mask: &Mask) -> Vec<Self> {
-        trace(mask).iter().map(|sides| Self::around(sides)).collect()
+        trace(mask)
+            .iter()
+            .map(|sides| Self::around(sides))
+            .collect()
     }
 
     fn around(sides: &[Side]) -> Self {
         let before = sides.iter().cycle().skip(sides.len() - 1);
-        let turns = before.zip(sides).filter(|(a, b)| a.direction != b.direction);
+        let turns = before
+            .zip(sides)
+            .filter(|(a, b)| a.direction != b.direction);
         let corners = turns.map(|(_, side)| (side.x, side.y)).collect();
         let mut contour = Self {
             corners,
@@ -70,7 +75,10 @@ impl Contour {
         if kept.len() < 3 {
             return self.clone();
         }
-        let corners = kept.iter().map(|point| (point.x as u32, point.y as u32)).collect();
+        let corners = kept
+            .iter()
+            .map(|point| (point.x as u32, point.y as u32))
+            .collect();
         Self {
             corners,
             is_hole: self.is_hole,

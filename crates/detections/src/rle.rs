@@ -141,7 +141,6 @@ impl Rle {
     }
 }
 
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -154,10 +153,7 @@ mod tests {
     /// The masks of `tests/reference/make_rle.py`, as (name, mask filling its image, pycocotools'
     /// counts and area).
     fn reference() -> Vec<(String, Mask, String, usize)> {
-        let path = concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/../../tests/fixtures/rle.json"
-        );
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixtures/rle.json");
         let cases: Vec<Value> =
             serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
         let number = |value: &Value| value.as_u64().unwrap() as usize;
@@ -261,7 +257,15 @@ mod tests {
         for run in ["O", "PPPPPPP1", "ooooooooooooooooooo0"] {
             assert_eq!(read(run), Err(RleError::Run), "{run}");
         }
-        let area = |found| Err(RleError::Area { expected: 12, found });
-        assert_eq!((read(""), read("3"), read("=")), (area(0), area(3), area(13)));
+        let area = |found| {
+            Err(RleError::Area {
+                expected: 12,
+                found,
+            })
+        };
+        assert_eq!(
+            (read(""), read("3"), read("=")),
+            (area(0), area(3), area(13))
+        );
     }
 }

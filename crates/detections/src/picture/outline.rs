@@ -41,7 +41,10 @@ fn curves(mask: &Mask, inset: f32) -> Vec<Vec<Point>> {
         }
     };
     let loops = trace(mask);
-    loops.iter().map(|sides| sides.iter().map(middle).collect()).collect()
+    loops
+        .iter()
+        .map(|sides| sides.iter().map(middle).collect())
+        .collect()
 }
 
 /// Averages every point of a closed curve with its neighbours, repeatedly: a Gaussian along the

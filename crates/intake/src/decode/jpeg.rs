@@ -5,7 +5,7 @@
 
 use anyhow::{Result, bail};
 
-use super::decode::CUT_SHORT;
+use super::error::CUT_SHORT;
 
 /// Follows the markers to the end of the image, and returns how many bytes of coefficients the
 /// decoder will hold at once: those of the whole image where it comes in several scans, none where
@@ -141,7 +141,7 @@ mod tests {
 
     fn fixture(name: &str) -> Vec<u8> {
         std::fs::read(format!(
-            "{}/tests/fixtures/images/{name}",
+            "{}/../../tests/fixtures/images/{name}",
             env!("CARGO_MANIFEST_DIR")
         ))
         .unwrap()

@@ -4,6 +4,12 @@
 //! and what the decoder may allocate besides follows from the size that the header announces: a
 //! file cannot ask for more by lying about its parts.
 
+mod error;
+mod jpeg;
+mod png;
+mod tiff;
+mod webp;
+
 use std::error::Error as _;
 use std::io::{self, Cursor};
 
@@ -13,8 +19,9 @@ use image::{
     ColorType, DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, RgbImage,
 };
 
-use super::{jpeg_markers, png_chunks, tiff_tags, webp_chunks};
-use crate::memory::{self, OutOfMemory};
+use self::error::CUT_SHORT;
+pub use self::error::DecodeError;
+use crate::allocation::{self, OutOfMemory};
 
 /// Largest image that is decoded unless the user says otherwise, in pixels; empirical: more than
 /// full-frame cameras make (61 megapixels), and its pixels take 300 MB.
@@ -36,48 +43,61 @@ const NO_MEMORY: &str = "to decode it; scale it down first";
 
 const FORMATS: &str = "PNG, JPEG, WebP, GIF, BMP and TIFF are read";
 
-pub(super) const CUT_SHORT: &str = "the file is cut short; was it copied or downloaded to its end?";
+/// An image as a viewer shows it.
+#[derive(Debug)]
+pub struct Decoded {
+    /// The first frame, upright, as 8-bit RGB, on white where it is transparent.
+    pub pixels: RgbImage,
+    /// The ICC profile that says which colours the numbers stand for; none where the file has none,
+    /// which means sRGB. It is not applied.
+    pub icc_profile: Option<Vec<u8>>,
+}
 
-/// The pixels that a viewer shows: the first frame, upright, as 8-bit RGB, on white where it is
-/// transparent.
+/// The image that a viewer shows.
 ///
-/// The format is told by the content. Colour profiles are not applied. Takes the bytes, so that the
-/// decoders that keep a copy of their own (JPEG) are not a second one.
+/// The format is told by the content. Takes the bytes, so that the decoders that keep a copy of
+/// their own (JPEG) are not a second one.
 ///
 /// # Errors
 ///
 /// When the bytes are no image of a format that is read, the image is damaged, or has more than
 /// `max_pixels`.
-pub fn decode(bytes: Vec<u8>, max_pixels: u64) -> Result<RgbImage> {
-    ensure!(!bytes.is_empty(), "it is empty");
-    let Some(format) = image::guess_format(&bytes)
-        .ok()
-        .filter(ImageFormat::reading_enabled)
-    else {
-        bail!(unreadable(&bytes));
+pub fn decode(bytes: Vec<u8>, max_pixels: u64) -> Result<Decoded, DecodeError> {
+    if bytes.is_empty() {
+        return Err(DecodeError::NotAnImage("it is empty".to_owned()));
+    }
+    let guessed = image::guess_format(&bytes).ok();
+    let Some(format) = guessed.filter(ImageFormat::reading_enabled) else {
+        return Err(DecodeError::NotAnImage(unreadable(&bytes)));
     };
-    let name = format_name(format);
-    decode_as(format, bytes, max_pixels)
-        .map_err(explain)
-        .with_context(|| format!("cannot decode the {name} image"))
+    decode_as(format, bytes, max_pixels).map_err(|error| {
+        let format = format_name(format);
+        match error.downcast_ref::<OutOfMemory>() {
+            Some(&source) => DecodeError::NoMemory { format, source },
+            None => {
+                let source = explain(error).into();
+                DecodeError::BadImage { format, source }
+            }
+        }
+    })
 }
 
-fn decode_as(format: ImageFormat, mut bytes: Vec<u8>, max_pixels: u64) -> Result<RgbImage> {
+fn decode_as(format: ImageFormat, mut bytes: Vec<u8>, max_pixels: u64) -> Result<Decoded> {
     let tags = if format == ImageFormat::Tiff {
-        tiff_tags::read(&mut bytes)?
+        tiff::read(&mut bytes)?
     } else {
-        tiff_tags::Tags::default()
+        tiff::Tags::default()
     };
     if format == ImageFormat::Png {
-        png_chunks::check(&bytes)?;
+        png::check(&bytes)?;
     }
     let coefficients = if format == ImageFormat::Jpeg {
-        jpeg_markers::check(&bytes)?
+        jpeg::check(&bytes)?
     } else {
         0
     };
     let encoded_bytes = bytes.len() as u64;
-    let exif_is_whole = format != ImageFormat::WebP || webp_chunks::exif_is_whole(&bytes);
+    let exif_is_whole = format != ImageFormat::WebP || webp::exif_is_whole(&bytes);
 
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     // The PNG decoder reads profiles and comments here and takes no limit later.
@@ -120,7 +140,7 @@ fn decode_as(format: ImageFormat, mut bytes: Vec<u8>, max_pixels: u64) -> Result
         ImageFormat::WebP => WEBP_BYTES_PER_PIXEL * pixels,
         _ => 0,
     };
-    memory::ensure(size + working.max(size), NO_MEMORY)?;
+    allocation::ensure(size + working.max(size), NO_MEMORY)?;
     let mut buffer = Vec::new();
     let size = usize::try_from(size)?;
     buffer
@@ -147,7 +167,12 @@ fn decode_as(format: ImageFormat, mut bytes: Vec<u8>, max_pixels: u64) -> Result
     }
     let mut image = DynamicImage::ImageRgb8(image);
     image.apply_orientation(orientation.unwrap_or(Orientation::NoTransforms));
-    Ok(image.into_rgb8())
+    let pixels = image.into_rgb8();
+    let icc_profile = None;
+    Ok(Decoded {
+        pixels,
+        icc_profile,
+    })
 }
 
 /// How the camera was held, when the file says so and can be read so far.

@@ -7,6 +7,7 @@ use super::*;
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../..")
         .join("tests/fixtures/images")
         .join(name)
 }
@@ -28,7 +29,7 @@ fn fixtures() -> Vec<String> {
 }
 
 fn read(bytes: &[u8]) -> Result<RgbImage> {
-    decode(bytes.to_vec(), DEFAULT_MAX_PIXELS)
+    Ok(decode(bytes.to_vec(), DEFAULT_MAX_PIXELS)?.pixels)
 }
 
 fn message(bytes: &[u8]) -> String {
@@ -222,7 +223,9 @@ fn a_variant_that_the_decoder_leaves_out_is_refused_with_a_remedy() {
 
 /// Images that nobody here made, good and damaged: `tests/fixtures/corpora`.
 fn corpora() -> Vec<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/corpora");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../..")
+        .join("tests/fixtures/corpora");
     let folders = fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().path())
@@ -475,7 +478,9 @@ fn a_tiff_that_would_break_the_decoder_is_refused_by_its_tags() {
 /// What fuzzing found: see `fuzz/README.md`.
 #[test]
 fn findings_of_fuzzing_give_pixels_or_one_short_line() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/regressions/image");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../..")
+        .join("tests/fixtures/regressions/image");
     let mut count = 0;
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();

@@ -11,7 +11,7 @@ use ureq::http::Uri;
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::NextTimeout;
 
-use super::fetch_error::Problem;
+use super::error::Problem;
 use super::lookup::addresses;
 
 /// Why an address must not be connected to; none when it may.

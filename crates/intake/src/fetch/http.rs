@@ -3,62 +3,35 @@
 
 use std::fmt;
 use std::fs;
-use std::io::Read;
-use std::time::{Duration, Instant};
+use std::io::{self, Read};
+use std::time::Instant;
 
 use data_encoding::BASE64;
 use percent_encoding::percent_decode_str;
+use rustls::CertificateError;
 use rustls::pki_types::CertificateDer;
 use rustls_native_certs::load_native_certs;
 use ureq::http::{Response, StatusCode, header};
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::unversioned::transport::DefaultConnector;
-use ureq::{Agent, Body, Proxy};
+use ureq::{Agent, Body, Proxy, Timeout};
 use url::{Origin, Url};
 
-use super::fetch::{FetchOptions, Proxies};
-use super::fetch_error::{FetchError, Problem};
+use super::error::{FetchError, Problem};
 use super::guard::{Guard, GuardedResolver};
+use super::limits::Limits;
+use super::options::{FetchOptions, Proxies};
 use super::sink::Sink;
 
 /// Most redirects in a row: more than honest chains have (http to https to a host with www to a new
 /// path to a storage server).
 const MAX_REDIRECTS: usize = 5;
 
-/// A connection comes about within this or never, empirical.
-const MAX_CONNECT: Duration = Duration::from_secs(10);
-
 /// Bytes read at a time: few enough to notice limits early, enough for fast networks.
 const CHUNK: usize = 64 << 10;
 
 /// What the server is told of us.
 const USER_AGENT: &str = concat!("maskrcnn/", env!("CARGO_PKG_VERSION"));
-
-/// How long things may take.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// Lookup, connection and TLS handshake, each.
-    pub connect: Duration,
-    /// Until the server answers, and between any two pieces of what it sends.
-    pub idle: Duration,
-    /// Everything, redirects and retries too.
-    pub total: Duration,
-    /// When `total` is over.
-    pub end: Instant,
-}
-
-impl Limits {
-    /// Starts the clock: `total` in all, of which a server may be silent for a quarter.
-    pub fn start(total: Duration) -> Self {
-        let idle = total / 4;
-        Self {
-            connect: idle.min(MAX_CONNECT),
-            idle,
-            total,
-            end: Instant::now() + total,
-        }
-    }
-}
 
 /// An HTTP client.
 pub struct Client {
@@ -240,7 +213,7 @@ impl Client {
         }
         request
             .call()
-            .map_err(|error| Problem::new(error, limits, "before the server answered"))
+            .map_err(|error| problem(error, limits, "before the server answered"))
     }
 }
 
@@ -261,7 +234,7 @@ fn receive(
                 Some(declared) => format!("after {received} of {declared} bytes"),
                 None => format!("after {received} bytes"),
             };
-            Problem::new(error.into(), limits, &progress)
+            problem(error.into(), limits, &progress)
         })?;
         if read == 0 {
             return match declared {
@@ -275,6 +248,74 @@ fn receive(
         received += read as u64;
         sink.write(&chunk[..read])?;
     }
+}
+
+/// What the client's `error` means to somebody who does not know the client. `progress` says
+/// how far it came.
+fn problem(error: ureq::Error, limits: &Limits, progress: &str) -> Problem {
+    let broken = || Problem::Broken(progress.to_owned());
+    match error {
+        ureq::Error::Timeout(Timeout::Resolve | Timeout::Connect) => {
+            Problem::ConnectTimeout(limits.connect)
+        }
+        ureq::Error::Timeout(Timeout::Global | Timeout::PerCall) => {
+            Problem::TotalTimeout(limits.total)
+        }
+        ureq::Error::Timeout(_) => Problem::Silent(limits.idle),
+        ureq::Error::Rustls(error) => tls(&error),
+        ureq::Error::Io(error) => match error
+            .get_ref()
+            .and_then(|cause| cause.downcast_ref::<rustls::Error>())
+        {
+            Some(error) => tls(error),
+            None if is_break(error.kind()) => broken(),
+            None => Problem::Connect(error.to_string()),
+        },
+        ureq::Error::Other(error) => match error.downcast::<Problem>() {
+            Ok(problem) => *problem,
+            Err(error) => Problem::Protocol(error.to_string()),
+        },
+        ureq::Error::ConnectProxyFailed(reason) => Problem::Proxy(reason),
+        ureq::Error::InvalidProxyUrl => Problem::Proxy("its address is no valid URL".to_owned()),
+        ureq::Error::Tls(reason) => Problem::Tls(reason.to_owned()),
+        ureq::Error::ConnectionFailed => Problem::Connect("no reason is known".to_owned()),
+        ureq::Error::Protocol(error) => Problem::Protocol(error.to_string()),
+        error => Problem::Protocol(error.to_string()),
+    }
+}
+
+fn tls(error: &rustls::Error) -> Problem {
+    use CertificateError as Certificate;
+    let rustls::Error::InvalidCertificate(certificate) = error else {
+        return Problem::Tls(error.to_string());
+    };
+    Problem::Certificate(match certificate {
+        Certificate::Expired | Certificate::ExpiredContext { .. } => {
+            return Problem::CertificateDates("it has expired");
+        }
+        Certificate::NotValidYet | Certificate::NotValidYetContext { .. } => {
+            return Problem::CertificateDates("it is not valid yet");
+        }
+        Certificate::UnknownIssuer => {
+            "nobody whom this machine trusts has signed it; name the authority's certificate with --ca-file if you \
+             trust it"
+                .to_owned()
+        }
+        Certificate::NotValidForName | Certificate::NotValidForNameContext { .. } => {
+            "it is made out to another host".to_owned()
+        }
+        Certificate::BadSignature => "its signature is wrong".to_owned(),
+        other => other.to_string(),
+    })
+}
+
+/// The kinds of error of a connection that was there and is gone.
+fn is_break(kind: io::ErrorKind) -> bool {
+    use io::ErrorKind as Kind;
+    matches!(
+        kind,
+        Kind::UnexpectedEof | Kind::ConnectionReset | Kind::ConnectionAborted | Kind::BrokenPipe
+    )
 }
 
 /// Where `location` leads from `from`: any http or https address, but never from https to http.
@@ -412,11 +453,11 @@ mod tests {
     use std::io::Write;
     use std::net::{IpAddr, TcpListener};
     use std::thread;
+    use std::time::Duration;
 
-    use indicatif::ProgressBar;
-
-    use super::super::sink::Memory;
+    use super::super::sink::Buffer;
     use super::*;
+    use crate::progress::Silent;
 
     /// Answers each of `answers` to one connection and returns the port.
     fn serve(answers: Vec<String>) -> u16 {
@@ -434,10 +475,10 @@ mod tests {
     }
 
     fn get(client: &Client, url: &str) -> Result<Vec<u8>, String> {
-        let mut memory = Memory::new(1000, ProgressBar::hidden());
+        let mut buffer = Buffer::new(1000, Box::new(Silent));
         let limits = Limits::start(Duration::from_secs(8));
-        let done = client.get(&Url::parse(url).unwrap(), "*/*", &limits, &mut memory);
-        done.map(|()| memory.bytes)
+        let done = client.get(&Url::parse(url).unwrap(), "*/*", &limits, &mut buffer);
+        done.map(|()| buffer.bytes)
             .map_err(|error| error.to_string())
     }
 

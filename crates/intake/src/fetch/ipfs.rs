@@ -3,15 +3,16 @@
 //! here.
 
 use cid::Cid;
-use indicatif::ProgressBar;
-use percent_encoding::percent_decode_str;
 use sha2::{Digest, Sha256, Sha512};
 use url::Url;
 
-use super::fetch_error::{FetchError, Problem, StorageError};
-use super::http::{Client, Limits};
-use super::sink::{Memory, Sink};
+use super::error::{FetchError, Problem, StorageError};
+use super::http::Client;
+use super::limits::Limits;
+use super::sink::{Buffer, Sink};
 use super::unixfs::{Kind, Node};
+use crate::ipfs_path::IpfsPath;
+use crate::progress::Silent;
 
 // Codes of <https://github.com/multiformats/multicodec/blob/master/table.csv>.
 const RAW: u64 = 0x55;
@@ -30,42 +31,11 @@ const MAX_BLOCKS: usize = 1 << 16;
 /// [`MAX_BLOCKS`].
 const MAX_DEPTH: usize = 8;
 
-/// What an `ipfs://` address names.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Path {
-    root: Cid,
-    /// Names of directory entries, from the root on.
-    names: Vec<String>,
-}
-
-impl Path {
-    /// Reads `ipfs://CID[/path]`; a query or fragment means nothing.
-    pub fn parse(address: &str) -> Result<Self, FetchError> {
-        let rest = address.split_once("://").map_or("", |(_, rest)| rest);
-        let rest = &rest[..rest.find(['?', '#']).unwrap_or(rest.len())];
-        let mut names = rest.split('/').filter(|name| !name.is_empty());
-        let root = match names.next() {
-            Some("ipfs") => names.next(), // as in `ipfs://ipfs/CID`, a slip that is common
-            root => root,
-        };
-        let root = root.unwrap_or_default();
-        let root = Cid::try_from(root).map_err(|error| {
-            FetchError::Address(format!(
-                "it is no valid IPFS address: expected `ipfs://CID/path`: {error}"
-            ))
-        })?;
-        let names = names
-            .map(|name| percent_decode_str(name).decode_utf8_lossy().into_owned())
-            .collect();
-        Ok(Self { root, names })
-    }
-}
-
 /// Fetches the file at `path` into `sink` and returns what there is to know about it.
 pub fn fetch(
     client: &Client,
     gateways: &[Url],
-    path: &Path,
+    path: &IpfsPath,
     limits: &Limits,
     sink: &mut dyn Sink,
 ) -> Result<Vec<String>, FetchError> {
@@ -103,7 +73,7 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     /// The CID of the file at `path`, or why it cannot be told here.
-    fn descend(&mut self, path: &Path) -> Result<Result<Cid, String>, FetchError> {
+    fn descend(&mut self, path: &IpfsPath) -> Result<Result<Cid, String>, FetchError> {
         let mut at = path.root;
         if let Some(reason) = uncheckable(&at) {
             return Ok(Err(reason));
@@ -192,12 +162,12 @@ impl Walk<'_> {
         if cid.hash().code() == IDENTITY {
             return Ok(cid.hash().digest().to_vec());
         }
-        let mut memory = Memory::new(MAX_BLOCK, ProgressBar::hidden());
+        let mut buffer = Buffer::new(MAX_BLOCK, Box::new(Silent));
         self.ask(|walk, gateway| {
             let mut url = extend(gateway, &[&cid.to_string()]);
             url.set_query(Some("format=raw"));
             walk.client
-                .get(&url, "application/vnd.ipld.raw", walk.limits, &mut memory)
+                .get(&url, "application/vnd.ipld.raw", walk.limits, &mut buffer)
                 .map_err(|error| match error {
                     FetchError::Server {
                         place,
@@ -208,7 +178,7 @@ impl Walk<'_> {
                     },
                     error => error,
                 })?;
-            if matches(cid, &memory.bytes) {
+            if matches(cid, &buffer.bytes) {
                 Ok(())
             } else {
                 let place = gateway.host_str().unwrap_or_default().to_owned();
@@ -218,11 +188,11 @@ impl Walk<'_> {
                 })
             }
         })?;
-        Ok(memory.bytes)
+        Ok(buffer.bytes)
     }
 
     /// The content of `path` as a gateway tells it.
-    fn unchecked(&mut self, path: &Path, sink: &mut dyn Sink) -> Result<(), FetchError> {
+    fn unchecked(&mut self, path: &IpfsPath, sink: &mut dyn Sink) -> Result<(), FetchError> {
         let root = path.root.to_string();
         let segments: Vec<_> = std::iter::once(&*root)
             .chain(path.names.iter().map(String::as_str))
@@ -288,48 +258,9 @@ fn matches(cid: &Cid, block: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
 
     const HELLO: &str = "QmT78zSuBmuS4z925WZfrqQ1qHaJ56DQaTfyMUF7F8ff5o";
-
-    #[test]
-    fn an_address_is_a_cid_and_a_path() {
-        let names = |address: &str| {
-            Path::parse(address)
-                .map(|path| path.names)
-                .map_err(|error| error.to_string())
-        };
-        assert_eq!(names(&format!("ipfs://{HELLO}")), Ok(vec![]));
-        assert_eq!(names(&format!("IPFS://{HELLO}/")), Ok(vec![]));
-        assert_eq!(
-            names(&format!("ipfs://ipfs/{HELLO}/a%20b/c.jpg?x#y")),
-            Ok(vec!["a b".into(), "c.jpg".into()])
-        );
-        for bad in [
-            "ipfs://",
-            "ipfs:///",
-            "ipfs://photo.jpg",
-            "ipfs://QmT78",
-            "ipfs://ipfs",
-            "ipfs://bafy/é",
-        ] {
-            let error = names(bad).unwrap_err();
-            assert!(
-                error.starts_with("it is no valid IPFS address: expected `ipfs://CID/path`: "),
-                "{bad}: {error}"
-            );
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn no_text_makes_reading_an_address_panic(rest in "\\PC{0,80}", base in "[bzfmuQ]", cid in "[a-z2-7]{0,80}") {
-            Path::parse(&format!("ipfs://{rest}")).ok();
-            Path::parse(&format!("ipfs://{base}{cid}/{rest}")).ok();
-        }
-    }
 
     #[test]
     fn a_block_matches_the_cid_that_kubo_gave_it_and_no_other_does() {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use dns_lookup::{AddrInfoHints, LookupError, LookupErrorKind, SockType, getaddrinfo};
 
-use super::fetch_error::Problem;
+use super::error::Problem;
 
 /// The addresses of `host`, an IP address or a name, in the order in which they are to be tried;
 /// none when the system has not answered within `timeout`.

@@ -1,58 +1,35 @@
-//! Images and weights from addresses: http, https, data and ipfs.
+//! From addresses to bytes: files, standard input, http, https, data and ipfs.
+
+mod error;
+mod guard;
+mod http;
+mod ipfs;
+mod limits;
+mod local;
+mod lookup;
+mod options;
+mod sink;
+pub mod unixfs;
 
 use std::fs::File;
-use std::path::PathBuf;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use data_url::DataUrl;
-use indicatif::{MultiProgress, ProgressBar};
-use url::Url;
+use self::http::Client;
+use self::limits::Limits;
+use self::sink::{Buffer, Disk, Sink};
+use crate::address::Address;
+use crate::progress::{Observer, Transfer};
 
-use super::address::Address;
-use super::fetch_error::FetchError;
-use super::guard;
-use super::http::{Client, Limits};
-use super::ipfs;
-use super::sink::{Disk, Memory, Sink, progress_bar};
+pub use self::error::{FetchError, Problem, StorageError};
+pub use self::local::MAX_FILE_BYTES;
+pub use self::options::{FetchOptions, Proxies};
 
 /// How many times longer weights may take than an image: they are some hundred megabytes.
 const WEIGHTS_TIME: u32 = 30;
 
-/// How addresses are fetched.
-#[derive(Clone, Debug)]
-pub struct FetchOptions {
-    /// Largest image.
-    pub max_image_bytes: u64,
-    /// Largest weights; none for as large as there is room for.
-    pub max_weights_bytes: Option<u64>,
-    /// For an image, all in all; weights get thirty times that.
-    pub timeout: Duration,
-    /// Whether only public addresses are connected to. Proxies are not used then: what they connect
-    /// to is their affair.
-    pub public_only: bool,
-    /// Where IPFS content comes from, tried in turn.
-    pub ipfs_gateways: Vec<Url>,
-    /// Certificates to trust beside the system's.
-    pub ca_file: Option<PathBuf>,
-    /// Through whom to connect.
-    pub proxies: Proxies,
-    /// Where weights are kept while they are used.
-    pub temporary: PathBuf,
-}
-
-/// Proxies, as the environment names them.
-#[derive(Clone, Debug, Default)]
-pub struct Proxies {
-    /// For http.
-    pub http: Option<String>,
-    /// For https.
-    pub https: Option<String>,
-    /// Hosts and domains to be fetched from directly, separated by commas; `*` for all.
-    pub except: String,
-}
-
 /// Something fetched.
+#[derive(Debug)]
 pub struct Fetched<T> {
     /// The content.
     pub content: T,
@@ -65,43 +42,51 @@ pub struct Fetcher {
     options: FetchOptions,
     /// Made when it is needed: reading the system's certificates takes some milliseconds.
     client: OnceLock<Client>,
-    progress: MultiProgress,
+    observer: Arc<dyn Observer>,
 }
 
 impl Fetcher {
-    /// A fetcher that shows how far it is on `progress`.
-    pub fn new(options: FetchOptions, progress: MultiProgress) -> Self {
+    /// A fetcher whose transfers over a network are watched by `observer`.
+    pub fn new(options: FetchOptions, observer: Arc<dyn Observer>) -> Self {
         Self {
             options,
             client: OnceLock::new(),
-            progress,
+            observer,
         }
     }
 
     /// The bytes of the image at `address`.
+    ///
+    /// # Errors
+    ///
+    /// When they cannot be had, or are more than the limit: that of the options for what is
+    /// fetched, [`MAX_FILE_BYTES`] for what is on this machine.
     pub fn image(&self, address: &Address) -> Result<Fetched<Vec<u8>>, FetchError> {
-        let progress = self.bar(address);
-        let mut memory = Memory::new(self.options.max_image_bytes, progress.0.clone());
-        let notes = self.fetch(address, self.options.timeout, &mut memory)?;
-        Ok(Fetched {
-            content: memory.bytes,
-            notes,
-        })
+        let content = match address {
+            Address::StandardInput => local::read_standard_input()?,
+            Address::File(path) => local::read_file(path)?,
+            remote => {
+                let mut buffer = Buffer::new(self.options.max_image_bytes, self.transfer(remote));
+                let notes = self.fetch(remote, self.options.timeout, &mut buffer)?;
+                let content = buffer.bytes;
+                return Ok(Fetched { content, notes });
+            }
+        };
+        let notes = Vec::new();
+        Ok(Fetched { content, notes })
     }
 
-    /// A temporary file with the weights at `address`.
+    /// A temporary file without a name, with the weights at `address`, which is no path.
+    ///
+    /// # Errors
+    ///
+    /// When they cannot be had, are more than the limit, or find no room.
     pub fn weights(&self, address: &Address) -> Result<Fetched<File>, FetchError> {
-        let progress = self.bar(address);
-        let mut disk = Disk::new(
-            &self.options.temporary,
-            self.options.max_weights_bytes,
-            progress.0.clone(),
-        )?;
+        let (directory, limit) = (&self.options.temporary, self.options.max_weights_bytes);
+        let mut disk = Disk::new(directory, limit, self.transfer(address))?;
         let notes = self.fetch(address, self.options.timeout * WEIGHTS_TIME, &mut disk)?;
-        Ok(Fetched {
-            content: disk.into_file(),
-            notes,
-        })
+        let content = disk.into_file();
+        Ok(Fetched { content, notes })
     }
 
     fn fetch(
@@ -110,36 +95,26 @@ impl Fetcher {
         time: Duration,
         sink: &mut dyn Sink,
     ) -> Result<Vec<String>, FetchError> {
-        match &*address.scheme() {
-            "http" | "https" => {
-                let url = parse(address.as_str())?;
+        match address {
+            Address::Http(url) => {
                 self.client()?
-                    .get(&url, "*/*", &Limits::start(time), sink)?;
+                    .get(&url.target, "*/*", &Limits::start(time), sink)?;
                 Ok(Vec::new())
             }
-            "ipfs" => {
-                let path = ipfs::Path::parse(address.as_str())?;
-                ipfs::fetch(
-                    self.client()?,
-                    &self.options.ipfs_gateways,
-                    &path,
-                    &Limits::start(time),
-                    sink,
-                )
+            Address::Ipfs(path) => {
+                let (client, gateways) = (self.client()?, &self.options.ipfs_gateways);
+                ipfs::fetch(client, gateways, &path.target, &Limits::start(time), sink)
             }
-            "data" => {
-                let bytes = decode_data(address.as_str())?;
-                sink.begin(Some(bytes.len() as u64))?;
-                sink.write(&bytes)?;
+            Address::Data(bytes) => {
+                sink.begin(Some(bytes.target.len() as u64))?;
+                sink.write(&bytes.target)?;
                 Ok(Vec::new())
             }
-            "file" => Err(FetchError::Address(
-                "file addresses are not fetched; give the path itself".to_owned(),
-            )),
-            scheme => Err(FetchError::Address(format!(
-                "`{scheme}` addresses are not fetched, only http, https, data and ipfs; fetch it with another program \
-                 and give the file"
-            ))),
+            Address::Unusable(reason) => Err(FetchError::Address(reason.target.clone())),
+            Address::StandardInput | Address::File(_) => {
+                let reason = "a file of this machine is opened, not fetched";
+                Err(FetchError::Address(reason.to_owned()))
+            }
         }
     }
 
@@ -156,68 +131,25 @@ impl Fetcher {
         Ok(self.client.get_or_init(|| client))
     }
 
-    fn bar(&self, address: &Address) -> Bar {
-        let name = match address.file_name() {
-            name if name.is_empty() => address.shown(),
-            name => name,
-        };
-        Bar(self.progress.add(progress_bar(&name)))
-    }
-}
-
-/// A progress bar that goes when the work ends, also by an error.
-struct Bar(ProgressBar);
-
-impl Drop for Bar {
-    fn drop(&mut self) {
-        self.0.finish_and_clear();
-    }
-}
-
-/// An http or https address.
-fn parse(text: &str) -> Result<Url, FetchError> {
-    Url::parse(text)
-        .map_err(|error| FetchError::Address(format!("it is no valid address: {error}")))
-}
-
-/// The content of a data URL (RFC 2397, as the Fetch Standard reads it).
-fn decode_data(text: &str) -> Result<Vec<u8>, FetchError> {
-    let url = DataUrl::process(text).map_err(|_| {
-        FetchError::Address(
-            "it is no data URL: expected `data:`, the type, a comma and the data".to_owned(),
-        )
-    })?;
-    match url.decode_to_vec() {
-        Ok((bytes, _)) => Ok(bytes),
-        Err(_) => Err(FetchError::Address(
-            "its data is no valid base64; was it cut short?".to_owned(),
-        )),
-    }
-}
-
-#[cfg(test)]
-impl FetchOptions {
-    /// Limits as they are, a time-out for tests, nothing from the environment.
-    pub fn for_tests() -> Self {
-        Self {
-            max_image_bytes: 64 << 20,
-            max_weights_bytes: None,
-            timeout: Duration::from_secs(10),
-            public_only: false,
-            ipfs_gateways: Vec::new(),
-            ca_file: None,
-            proxies: Proxies::default(),
-            temporary: PathBuf::from("."),
-        }
+    fn transfer(&self, address: &Address) -> Box<dyn Transfer> {
+        let name = address.file_name();
+        self.observer.transfer(&if name.is_empty() {
+            address.name()
+        } else {
+            name
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::progress::Silent;
 
     #[test]
     fn data_urls_are_decoded_from_base64_and_from_escapes() {
+        let fetcher = Fetcher::new(FetchOptions::for_tests(), Arc::new(Silent));
+        let fetch = |url: &str| fetcher.image(&Address::new(url.as_ref()));
         for (url, bytes) in [
             ("data:image/png;base64,iVBORw==", &b"\x89PNG"[..]),
             ("DATA:image/png;BASE64,iVBORw", b"\x89PNG"),
@@ -226,7 +158,7 @@ mod tests {
             ("data:text/plain,a b#fragment", b"a b"),
             ("data:,", b""),
         ] {
-            assert_eq!(decode_data(url).unwrap(), bytes, "{url}");
+            assert_eq!(fetch(url).unwrap().content, bytes, "{url}");
         }
         for bad in [
             "data:image/png;base64",
@@ -234,7 +166,7 @@ mod tests {
             "data:;base64,i",
             "data:;base64,iVBORw=",
         ] {
-            assert!(decode_data(bad).is_err(), "{bad}");
+            assert!(matches!(fetch(bad), Err(FetchError::Address(_))), "{bad}");
         }
     }
 }

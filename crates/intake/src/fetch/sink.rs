@@ -4,10 +4,9 @@ use std::fs::File;
 use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use indicatif::{ProgressBar, ProgressStyle};
-
-use super::fetch_error::StorageError;
-use crate::memory;
+use super::error::StorageError;
+use crate::allocation;
+use crate::progress::Transfer;
 
 /// What must stay free on the file system, so that a download does not take the last of it from
 /// everybody else.
@@ -25,28 +24,28 @@ pub trait Sink {
 }
 
 /// Bytes in memory, never more than a limit.
-pub struct Memory {
+pub struct Buffer {
     /// What has come.
     pub bytes: Vec<u8>,
     limit: u64,
-    progress: ProgressBar,
+    transfer: Box<dyn Transfer>,
 }
 
-impl Memory {
+impl Buffer {
     /// At most `limit` bytes.
-    pub fn new(limit: u64, progress: ProgressBar) -> Self {
+    pub fn new(limit: u64, transfer: Box<dyn Transfer>) -> Self {
         Self {
             bytes: Vec::new(),
             limit,
-            progress,
+            transfer,
         }
     }
 }
 
-impl Sink for Memory {
+impl Sink for Buffer {
     fn begin(&mut self, length: Option<u64>) -> Result<(), StorageError> {
         self.bytes.clear();
-        restart(&self.progress, length);
+        self.transfer.restart(length);
         if length.is_some_and(|length| length > self.limit) {
             Err(StorageError::TooLarge(self.limit))
         } else {
@@ -58,8 +57,8 @@ impl Sink for Memory {
         if (self.bytes.len() + bytes.len()) as u64 > self.limit {
             return Err(StorageError::TooLarge(self.limit));
         }
-        memory::append(&mut self.bytes, bytes, "for it")?;
-        self.progress.inc(bytes.len() as u64);
+        allocation::append(&mut self.bytes, bytes, "for it")?;
+        self.transfer.advance(bytes.len() as u64);
         Ok(())
     }
 }
@@ -72,7 +71,7 @@ pub struct Disk {
     limit: Option<u64>,
     written: u64,
     unchecked: u64,
-    progress: ProgressBar,
+    transfer: Box<dyn Transfer>,
 }
 
 impl Disk {
@@ -80,7 +79,7 @@ impl Disk {
     pub fn new(
         directory: &Path,
         limit: Option<u64>,
-        progress: ProgressBar,
+        transfer: Box<dyn Transfer>,
     ) -> Result<Self, StorageError> {
         let file = tempfile::tempfile_in(directory).map_err(|cause| StorageError::Write {
             directory: directory.display().to_string(),
@@ -92,7 +91,7 @@ impl Disk {
             limit,
             written: 0,
             unchecked: 0,
-            progress,
+            transfer,
         })
     }
 
@@ -135,7 +134,7 @@ impl Disk {
 
 impl Sink for Disk {
     fn begin(&mut self, length: Option<u64>) -> Result<(), StorageError> {
-        restart(&self.progress, length);
+        self.transfer.restart(length);
         let emptied = self
             .file
             .set_len(0)
@@ -157,48 +156,20 @@ impl Sink for Disk {
         self.file
             .write_all(bytes)
             .map_err(|cause| self.failed(cause))?;
-        self.progress.inc(bytes.len() as u64);
+        self.transfer.advance(bytes.len() as u64);
         Ok(())
     }
-}
-
-/// A bar for something called `name`, not shown yet.
-pub fn progress_bar(name: &str) -> ProgressBar {
-    // The name may hold anything, and a terminal obeys control characters.
-    let message: String = name.chars().filter(|c| !c.is_control()).take(40).collect();
-    ProgressBar::no_length()
-        .with_message(message)
-        .with_style(style(None))
-}
-
-fn restart(progress: &ProgressBar, length: Option<u64>) {
-    progress.set_style(style(length));
-    match length {
-        Some(length) => progress.set_length(length),
-        None => progress.unset_length(),
-    }
-    progress.reset();
-}
-
-/// Shows how far it is of how much where that is known, and only how far where it is not.
-fn style(length: Option<u64>) -> ProgressStyle {
-    let template = match length {
-        Some(_) => {
-            "{msg} {wide_bar} {binary_bytes} of {binary_total_bytes}, {binary_bytes_per_sec}, {eta} left"
-        }
-        None => "{msg} {binary_bytes}, {binary_bytes_per_sec}",
-    };
-    ProgressStyle::with_template(template).expect("the templates are constant")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::progress::Silent;
 
     #[test]
     fn a_file_is_no_larger_than_its_limit_whether_its_length_was_announced_or_not() {
         let folder = tempfile::tempdir().unwrap();
-        let disk = |limit| Disk::new(folder.path(), limit, ProgressBar::hidden()).unwrap();
+        let disk = |limit| Disk::new(folder.path(), limit, Box::new(Silent)).unwrap();
         let too_large = |result| matches!(result, Err(StorageError::TooLargeWeights(10)));
         assert!(too_large(disk(Some(10)).begin(Some(11))));
         let mut unannounced = disk(Some(10));

@@ -1,19 +1,30 @@
 //! What goes wrong when something is fetched, in words.
 
+use std::fmt;
 use std::io;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use rustls::CertificateError;
 use thiserror::Error;
-use ureq::Timeout;
+use unit_prefix::NumberPrefix;
 
-use super::http::Limits;
-use crate::memory::OutOfMemory;
+use crate::allocation::OutOfMemory;
+use crate::code::Code;
 
 /// Why an address could not be fetched.
 #[derive(Debug, Error)]
 pub enum FetchError {
+    /// A file, or standard input, cannot be opened or read.
+    #[error("{doing}")]
+    File {
+        /// What was being done.
+        doing: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// What was named is no file with an image in it.
+    #[error("{0}")]
+    Unreadable(String),
     /// The address itself makes no sense.
     #[error("{0}")]
     Address(String),
@@ -43,10 +54,10 @@ pub enum FetchError {
 #[derive(Debug, Error)]
 pub enum StorageError {
     /// It is larger than the limit, in bytes.
-    #[error("it is larger than the limit of {}; allow more with --max-bytes", indicatif::BinaryBytes(*.0))]
+    #[error("it is larger than the limit of {}; allow more with --max-bytes", Bytes(*.0))]
     TooLarge(u64),
     /// Weights are larger than the limit, in bytes, that a task has for them.
-    #[error("it is larger than {}, the limit for weights in a task", indicatif::BinaryBytes(*.0))]
+    #[error("it is larger than {}, the limit for weights in a task", Bytes(*.0))]
     TooLargeWeights(u64),
     /// There is no memory for it.
     #[error(transparent)]
@@ -54,8 +65,8 @@ pub enum StorageError {
     /// The file system has no room for it.
     #[error(
         "there is no room for it in `{directory}`: {} more are needed and {} are free; name another directory in TMPDIR",
-        indicatif::BinaryBytes(*.needed),
-        indicatif::BinaryBytes(*.free)
+        Bytes(*.needed),
+        Bytes(*.free)
     )]
     NoRoom {
         /// Where temporary files go.
@@ -153,7 +164,7 @@ pub enum Problem {
     #[error("what it gave does not match the CID {0}")]
     WrongContent(String),
     /// An IPFS block beyond what gateways and nodes carry, in bytes.
-    #[error("the IPFS block is larger than {}", indicatif::BinaryBytes(*.0))]
+    #[error("the IPFS block is larger than {}", Bytes(*.0))]
     LargeBlock(u64),
 }
 
@@ -173,124 +184,69 @@ fn join(failures: &[(String, Problem)]) -> String {
 }
 
 impl FetchError {
-    /// The stable word for this kind of error: see docs/errors.md.
-    pub fn code(&self) -> &'static str {
+    /// The stable word for this kind of error.
+    pub fn code(&self) -> Code {
         match self {
-            Self::Address(_) => "bad-address",
+            Self::File { .. } | Self::Unreadable(_) => Code::ImageFile,
+            Self::Address(_) => Code::BadAddress,
             Self::Server { problem, .. } => problem.code(),
             // Then it is the network that is missing, not what was asked for.
-            Self::Gateways(failures) if only_look_ups(failures) => "look-up-failed",
-            Self::Gateways(_) => "ipfs-gateways",
-            Self::Content(_) => "wrong-content",
+            Self::Gateways(failures) if only_look_ups(failures) => Code::LookUpFailed,
+            Self::Gateways(_) => Code::IpfsGateways,
+            Self::Content(_) => Code::WrongContent,
             Self::Storage(error) => error.code(),
-            Self::Setup(_) => "fetch-setup",
+            Self::Setup(_) => Code::FetchSetup,
         }
     }
 }
 
 impl StorageError {
-    fn code(&self) -> &'static str {
+    fn code(&self) -> Code {
         match self {
-            Self::TooLarge(_) | Self::TooLargeWeights(_) => "too-large",
-            Self::NoMemory(_) => "out-of-memory",
-            Self::NoRoom { .. } | Self::Write { .. } => "temporary-file",
+            Self::TooLarge(_) | Self::TooLargeWeights(_) => Code::TooLarge,
+            Self::NoMemory(_) => Code::OutOfMemory,
+            Self::NoRoom { .. } | Self::Write { .. } => Code::TemporaryFile,
         }
     }
 }
 
 impl Problem {
-    fn code(&self) -> &'static str {
+    fn code(&self) -> Code {
         match self {
-            Self::UnknownHost => "host-not-found",
-            Self::Lookup(_) => "look-up-failed",
-            Self::NotPublic { .. } => "not-public",
+            Self::UnknownHost => Code::HostNotFound,
+            Self::Lookup(_) => Code::LookUpFailed,
+            Self::NotPublic { .. } => Code::NotPublic,
             Self::Connect(_) | Self::Broken(_) | Self::Protocol(_) | Self::Encoding(_) => {
-                "connection"
+                Code::Connection
             }
-            Self::Proxy(_) => "proxy",
-            Self::ConnectTimeout(_) | Self::Silent(_) | Self::TotalTimeout(_) => "timeout",
-            Self::Certificate(_) => "certificate",
-            Self::CertificateDates(_) => "certificate-dates",
-            Self::Tls(_) => "tls",
-            Self::Status(_) => "http-status",
-            Self::ServerError(_) => "server-error",
-            Self::TooManyRedirects(_) | Self::RedirectLoop | Self::Redirect(_) => "redirect",
+            Self::Proxy(_) => Code::Proxy,
+            Self::ConnectTimeout(_) | Self::Silent(_) | Self::TotalTimeout(_) => Code::Timeout,
+            Self::Certificate(_) => Code::Certificate,
+            Self::CertificateDates(_) => Code::CertificateDates,
+            Self::Tls(_) => Code::Tls,
+            Self::Status(_) => Code::HttpStatus,
+            Self::ServerError(_) => Code::ServerError,
+            Self::TooManyRedirects(_) | Self::RedirectLoop | Self::Redirect(_) => Code::Redirect,
             Self::Storage(error) => error.code(),
-            Self::WrongContent(_) => "wrong-content",
-            Self::LargeBlock(_) => "too-large",
+            Self::WrongContent(_) => Code::WrongContent,
+            Self::LargeBlock(_) => Code::TooLarge,
         }
-    }
-
-    /// What the client's `error` means to somebody who does not know the client. `progress` says
-    /// how far it came.
-    pub fn new(error: ureq::Error, limits: &Limits, progress: &str) -> Self {
-        let broken = || Self::Broken(progress.to_owned());
-        match error {
-            ureq::Error::Timeout(Timeout::Resolve | Timeout::Connect) => {
-                Self::ConnectTimeout(limits.connect)
-            }
-            ureq::Error::Timeout(Timeout::Global | Timeout::PerCall) => {
-                Self::TotalTimeout(limits.total)
-            }
-            ureq::Error::Timeout(_) => Self::Silent(limits.idle),
-            ureq::Error::Rustls(error) => Self::tls(&error),
-            ureq::Error::Io(error) => match error
-                .get_ref()
-                .and_then(|cause| cause.downcast_ref::<rustls::Error>())
-            {
-                Some(error) => Self::tls(error),
-                None if is_break(error.kind()) => broken(),
-                None => Self::Connect(error.to_string()),
-            },
-            ureq::Error::Other(error) => match error.downcast::<Self>() {
-                Ok(problem) => *problem,
-                Err(error) => Self::Protocol(error.to_string()),
-            },
-            ureq::Error::ConnectProxyFailed(reason) => Self::Proxy(reason),
-            ureq::Error::InvalidProxyUrl => Self::Proxy("its address is no valid URL".to_owned()),
-            ureq::Error::Tls(reason) => Self::Tls(reason.to_owned()),
-            ureq::Error::ConnectionFailed => Self::Connect("no reason is known".to_owned()),
-            ureq::Error::Protocol(error) => Self::Protocol(error.to_string()),
-            error => Self::Protocol(error.to_string()),
-        }
-    }
-
-    fn tls(error: &rustls::Error) -> Self {
-        use CertificateError as Certificate;
-        let rustls::Error::InvalidCertificate(certificate) = error else {
-            return Self::Tls(error.to_string());
-        };
-        Self::Certificate(match certificate {
-            Certificate::Expired | Certificate::ExpiredContext { .. } => {
-                return Self::CertificateDates("it has expired");
-            }
-            Certificate::NotValidYet | Certificate::NotValidYetContext { .. } => {
-                return Self::CertificateDates("it is not valid yet");
-            }
-            Certificate::UnknownIssuer => {
-                "nobody whom this machine trusts has signed it; name the authority's certificate with --ca-file if you \
-                 trust it"
-                    .to_owned()
-            }
-            Certificate::NotValidForName | Certificate::NotValidForNameContext { .. } => {
-                "it is made out to another host".to_owned()
-            }
-            Certificate::BadSignature => "its signature is wrong".to_owned(),
-            other => other.to_string(),
-        })
     }
 
     /// Whether the connection broke, so that another may do better.
-    pub fn is_break(&self) -> bool {
+    pub(super) fn is_break(&self) -> bool {
         matches!(self, Self::Broken(_))
     }
 }
 
-/// The kinds of error of a connection that was there and is gone.
-fn is_break(kind: io::ErrorKind) -> bool {
-    use io::ErrorKind as Kind;
-    matches!(
-        kind,
-        Kind::UnexpectedEof | Kind::ConnectionReset | Kind::ConnectionAborted | Kind::BrokenPipe
-    )
+/// A number of bytes as people read it: `64.00 MiB`.
+struct Bytes(u64);
+
+impl fmt::Display for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match NumberPrefix::binary(self.0 as f64) {
+            NumberPrefix::Standalone(bytes) => write!(f, "{bytes:.0} B"),
+            NumberPrefix::Prefixed(prefix, number) => write!(f, "{number:.2} {prefix}B"),
+        }
+    }
 }
