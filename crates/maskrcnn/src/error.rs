@@ -2,15 +2,18 @@
 
 use std::path::PathBuf;
 
+use strum::{IntoStaticStr, VariantNames};
+
 /// What can go wrong in the library.
 ///
 /// Messages are lowercase, without a full stop, and name what was expected and what was found. A
 /// cause that another error carries is its [`source`](std::error::Error::source), not repeated in
 /// the message.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, IntoStaticStr, VariantNames)]
 #[non_exhaustive]
 pub enum Error {
     /// A file could not be opened or read.
+    #[strum(serialize = "read-file")]
     #[error("cannot read `{path}`")]
     ReadFile {
         /// The file.
@@ -20,6 +23,7 @@ pub enum Error {
     },
 
     /// A file could not be written.
+    #[strum(serialize = "write-file")]
     #[error("cannot write `{path}`")]
     WriteFile {
         /// The file.
@@ -29,6 +33,7 @@ pub enum Error {
     },
 
     /// The bytes begin like none of the checkpoint formats.
+    #[strum(serialize = "not-a-checkpoint")]
     #[error("not a checkpoint: expected safetensors or a PyTorch .pth file, found {found}")]
     UnknownFormat {
         /// What the bytes look like.
@@ -36,6 +41,7 @@ pub enum Error {
     },
 
     /// The bytes begin like a checkpoint but break the rules of the format.
+    #[strum(serialize = "damaged-checkpoint")]
     #[error("damaged {format} file: {reason}")]
     Malformed {
         /// The format that was being read.
@@ -45,6 +51,7 @@ pub enum Error {
     },
 
     /// A pickle names something that is neither a tensor nor plain data. Nothing was called.
+    #[strum(serialize = "forbidden-pickle")]
     #[error(
         "refused: the pickle asks for `{global}`, and only tensors and plain data are read from checkpoints; \
          save the parameters alone with torch.save(model.state_dict(), \"weights.pth\")"
@@ -55,6 +62,7 @@ pub enum Error {
     },
 
     /// The file uses a feature that this program does not read.
+    #[strum(serialize = "unsupported-checkpoint")]
     #[error("{what} is not supported; {remedy}")]
     Unsupported {
         /// The feature.
@@ -64,6 +72,7 @@ pub enum Error {
     },
 
     /// Two tensors of one checkpoint have the same name.
+    #[strum(serialize = "duplicate-tensor")]
     #[error("tensor `{name}` stands twice in the checkpoint")]
     DuplicateTensor {
         /// The name.
@@ -71,6 +80,7 @@ pub enum Error {
     },
 
     /// The network needs a tensor that the checkpoint lacks.
+    #[strum(serialize = "missing-tensor")]
     #[error("tensor `{name}` of shape {expected:?} is missing in the checkpoint")]
     MissingTensor {
         /// The canonical name.
@@ -80,6 +90,7 @@ pub enum Error {
     },
 
     /// The checkpoint holds tensors that the network has no place for.
+    #[strum(serialize = "unexpected-tensors")]
     #[error("the checkpoint holds {} that this network has no place for: {}", tensors(names.len()), some(names))]
     UnexpectedTensors {
         /// All of their names, sorted.
@@ -87,6 +98,7 @@ pub enum Error {
     },
 
     /// A tensor has another shape than the network needs.
+    #[strum(serialize = "tensor-shape")]
     #[error("tensor `{name}` has shape {found:?}, expected {expected:?}")]
     TensorShape {
         /// The canonical name.
@@ -98,6 +110,7 @@ pub enum Error {
     },
 
     /// No model family recognises the checkpoint's tensors.
+    #[strum(serialize = "unknown-family")]
     #[error("the checkpoint belongs to no known model family: {reason}; known are {known}")]
     UnknownFamily {
         /// What was looked for and not found.
@@ -107,6 +120,7 @@ pub enum Error {
     },
 
     /// The checkpoint's own description of its network does not make sense.
+    #[strum(serialize = "checkpoint-metadata")]
     #[error("the checkpoint's `{key}` metadata is unusable: {reason}")]
     Metadata {
         /// The key in the file's metadata.
@@ -116,6 +130,7 @@ pub enum Error {
     },
 
     /// The device cannot be used.
+    #[strum(serialize = "device")]
     #[error("device `{device}` cannot be used: {reason}")]
     Device {
         /// The device as the user named it.
@@ -125,12 +140,14 @@ pub enum Error {
     },
 
     /// This processor cannot compute the bits that all others compute.
+    #[strum(serialize = "processor")]
     #[error(
         "reproducible bits need an x86-64 processor with AVX2 and FMA, and this one has not both"
     )]
     Processor,
 
     /// The image cannot be given to the network.
+    #[strum(serialize = "image-size")]
     #[error("cannot segment an image of {width}×{height} pixels: {reason}")]
     Image {
         /// Columns.
@@ -142,6 +159,7 @@ pub enum Error {
     },
 
     /// A class was asked for that the model does not know.
+    #[strum(serialize = "unknown-class")]
     #[error("unknown class `{name}`{}; this model knows {known}", suggestion.as_ref().map(|s| format!(", did you mean `{s}`?")).unwrap_or_default())]
     UnknownClass {
         /// The name that was asked for.
@@ -153,6 +171,7 @@ pub enum Error {
     },
 
     /// libtorch had not enough memory.
+    #[strum(serialize = "out-of-memory")]
     #[error("not enough memory while {doing}; scale the image down, or allow the program more")]
     OutOfMemory {
         /// What was being done.
@@ -162,6 +181,7 @@ pub enum Error {
     },
 
     /// libtorch reported an error.
+    #[strum(serialize = "libtorch")]
     #[error("libtorch failed while {doing}")]
     Torch {
         /// What was being done.
@@ -198,81 +218,12 @@ fn some(names: &[String]) -> String {
 }
 
 impl Error {
+    /// Every word that [`code`](Self::code) returns, in the order of the variants.
+    pub const CODES: &[&str] = Self::VARIANTS;
+
     /// The word for this kind of error, for programs that read errors. It stays the same in later
     /// versions.
     pub fn code(&self) -> &'static str {
-        match self {
-            Self::ReadFile { .. } => "read-file",
-            Self::WriteFile { .. } => "write-file",
-            Self::UnknownFormat { .. } => "not-a-checkpoint",
-            Self::Malformed { .. } => "damaged-checkpoint",
-            Self::ForbiddenGlobal { .. } => "forbidden-pickle",
-            Self::Unsupported { .. } => "unsupported-checkpoint",
-            Self::DuplicateTensor { .. } => "duplicate-tensor",
-            Self::MissingTensor { .. } => "missing-tensor",
-            Self::UnexpectedTensors { .. } => "unexpected-tensors",
-            Self::TensorShape { .. } => "tensor-shape",
-            Self::UnknownFamily { .. } => "unknown-family",
-            Self::Metadata { .. } => "checkpoint-metadata",
-            Self::Device { .. } => "device",
-            Self::Processor => "processor",
-            Self::Image { .. } => "image-size",
-            Self::UnknownClass { .. } => "unknown-class",
-            Self::OutOfMemory { .. } => "out-of-memory",
-            Self::Torch { .. } => "libtorch",
-        }
-    }
-
-    /// Wraps what libtorch said: its first line, without the C++ stack that follows.
-    pub(crate) fn torch(doing: &'static str, error: tch::TchError) -> Self {
-        // PyTorch's allocators on the processor and on GPUs, the C++ library, and oneDNN, which
-        // says no more than this where it lacks memory; for the layers of these networks it always
-        // has an implementation.
-        const NO_MEMORY: [&str; 4] = [
-            "can't allocate memory",
-            "out of memory",
-            "std::bad_alloc",
-            "could not create a primitive",
-        ];
-        let text = error.to_string();
-        let line = text.lines().next().unwrap_or_default().trim().to_owned();
-        if NO_MEMORY.iter().any(|words| line.contains(words)) {
-            Self::OutOfMemory {
-                doing,
-                source: line.into(),
-            }
-        } else {
-            Self::Torch {
-                doing,
-                source: line.into(),
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn of_what_libtorch_says_only_the_first_line_is_shown_and_a_lack_of_memory_has_its_own_error() {
-        // As libtorch 2.13 says it under `ulimit -v`.
-        let text = "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: you \
-                    tried to allocate 884736 bytes. Error code 12 (Cannot allocate memory)\nframe #0: c10::Throw";
-        let error = Error::torch(
-            "computing the backbone",
-            tch::TchError::Torch(text.to_owned()),
-        );
-        assert_eq!(error.code(), "out-of-memory");
-        let source = std::error::Error::source(&error).unwrap().to_string();
-        assert!(
-            !source.contains("frame") && !source.contains('\n'),
-            "{source}"
-        );
-        let other = Error::torch(
-            "computing the backbone",
-            tch::TchError::Torch("sizes differ\nframe #0".to_owned()),
-        );
-        assert_eq!(other.code(), "libtorch");
+        self.into()
     }
 }

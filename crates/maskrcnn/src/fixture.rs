@@ -1,6 +1,6 @@
 //! Reads what the peers computed: the safetensors files below `tests/fixtures`, for unit tests.
 
-#[path = "../tests/common/formula.rs"]
+#[path = "../../../tests/common/formula.rs"]
 mod formula;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -10,7 +10,7 @@ use image::RgbImage;
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 
-use crate::geometry::{BBox, Size};
+use detections::{BBox, Size};
 
 /// Named tensors that a peer wrote.
 pub(crate) struct Fixture {
@@ -21,7 +21,7 @@ impl Fixture {
     /// The file below `tests/fixtures`.
     pub fn open(file: &str) -> Self {
         let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("tests/fixtures")
+            .join("../../tests/fixtures")
             .join(file);
         Self {
             bytes: std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display())),
@@ -161,7 +161,7 @@ impl V1 {
     /// The tensors that torchvision's own network has.
     pub fn new() -> Self {
         // Name, shape, and a checksum that `tests/formula.rs` looks at.
-        let layout = include_str!("../tests/fixtures/parity/formula.tsv");
+        let layout = include_str!("../../../tests/fixtures/parity/formula.tsv");
         let tensor = |line: &str| {
             let mut fields = line.split('\t');
             let (name, shape) = (fields.next().unwrap(), fields.next().unwrap());

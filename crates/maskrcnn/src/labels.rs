@@ -68,6 +68,39 @@ impl Labels {
         ))
     }
 
+    /// The same classes with the numbers of a JSON list, one for each slot, that of the background
+    /// first and of no use.
+    ///
+    /// # Errors
+    ///
+    /// When the text is no list of as many numbers as there are slots.
+    pub fn with_ids(mut self, json: &str) -> Result<Self> {
+        let unusable = |reason: String| Error::Metadata {
+            key: "category_ids",
+            reason,
+        };
+        let ids: Vec<u32> = serde_json::from_str(json).map_err(|e| unusable(e.to_string()))?;
+        if ids.len() != self.slots() {
+            return Err(unusable(format!(
+                "expected {} numbers, one for each slot of the classifier, found {}",
+                self.slots(),
+                ids.len()
+            )));
+        }
+        for (label, id) in self.0.iter_mut().zip(ids.into_iter().skip(1)) {
+            label.category_id = id;
+        }
+        Ok(self)
+    }
+
+    /// What [`with_ids`](Self::with_ids) reads.
+    pub fn ids_to_json(&self) -> String {
+        let ids: Vec<u32> = std::iter::once(0)
+            .chain(self.0.iter().map(|label| label.category_id))
+            .collect();
+        serde_json::Value::from(ids).to_string()
+    }
+
     /// What [`from_json`](Self::from_json) reads.
     pub fn to_json(&self) -> String {
         let names: Vec<&str> = std::iter::once(BACKGROUND)

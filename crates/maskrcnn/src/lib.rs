@@ -18,34 +18,29 @@
 //! [`Detection`] what it finds; [`render()`] draws detections and [`Report`] writes them as JSON.
 //! The types of tch never show.
 
-mod checkpoint;
-mod config;
-mod detection;
-mod determinism;
-mod device;
+pub mod blueprint;
+pub mod checkpoint;
+mod detector;
 mod error;
 mod family;
 #[cfg(test)]
 mod fixture;
-#[cfg(fuzzing)]
-#[doc(hidden)]
-pub mod fuzzing;
-mod geometry;
 mod labels;
-mod model;
 mod nn;
 mod ops;
-mod options;
-mod render;
-mod report;
+mod runtime;
+#[cfg(test)]
+mod tests;
+mod weights;
 
-pub use detection::{Detection, Mask, Rle};
-pub use determinism::{DETERMINISTIC_ENVIRONMENT, check_determinism};
-pub use device::Device;
+pub use detections::{
+    BBox, Contour, Detection, ImageInfo, Mask, ModelInfo, Report, Rle, RleError, SegmentOptions,
+    Size, Style, render,
+};
+pub use detector::{MaskRcnn, Stage};
 pub use error::{Error, Result};
-pub use family::{Family, Precision, Weights};
-pub use geometry::{BBox, Size};
-pub use model::{MAX_THREADS, MaskRcnn, Stage, libtorch_version, set_threads, threads};
-pub use options::SegmentOptions;
-pub use render::{Style, render};
-pub use report::{ImageInfo, ModelInfo, Report};
+pub use runtime::{
+    DETERMINISTIC_ENVIRONMENT, Device, MAX_THREADS, check_determinism, libtorch_version,
+    set_threads, threads,
+};
+pub use weights::{Precision, Weights};

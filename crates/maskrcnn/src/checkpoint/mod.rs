@@ -7,7 +7,10 @@
 
 mod bytes;
 mod dtype;
+mod format;
+mod parameter;
 mod pickle;
+mod printable;
 pub(crate) mod safetensors;
 mod sniff;
 mod state_dict;
@@ -17,7 +20,6 @@ mod torch;
 mod view;
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -25,11 +27,15 @@ use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
 use self::bytes::Bytes;
-pub(crate) use self::state_dict::StateDict;
+pub use self::dtype::DType;
+pub use self::format::Format;
+pub use self::parameter::{Elements, Parameter};
+pub(crate) use self::printable::printable;
+pub use self::state_dict::StateDict;
 use crate::error::{Error, Result};
 
 /// A checkpoint file.
-pub(crate) struct Checkpoint {
+pub struct Checkpoint {
     /// The format that its bytes have.
     pub format: Format,
     /// The `__metadata__` of a safetensors file; empty for the other formats, which have none.
@@ -37,17 +43,6 @@ pub(crate) struct Checkpoint {
     /// Its tensors.
     pub tensors: StateDict,
     bytes: Arc<Bytes>,
-}
-
-/// How a checkpoint is stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Format {
-    /// Hugging Face's safetensors.
-    Safetensors,
-    /// The zip archive that `torch.save` writes since PyTorch 1.6.
-    TorchZip,
-    /// The stream of pickles that `torch.save` wrote before, and still writes on request.
-    TorchLegacy,
 }
 
 impl Checkpoint {
@@ -105,54 +100,4 @@ impl Checkpoint {
     pub fn sha256(&self) -> String {
         HEXLOWER.encode(&Sha256::digest(&**self.bytes))
     }
-}
-
-impl Format {
-    /// The format's name, as errors give it.
-    fn name(self) -> &'static str {
-        match self {
-            Self::Safetensors => "safetensors",
-            Self::TorchZip => "PyTorch (zip)",
-            Self::TorchLegacy => "PyTorch (legacy)",
-        }
-    }
-
-    /// The error for a file that breaks the rules of this format.
-    fn malformed(self, reason: impl Into<String>) -> Error {
-        Error::Malformed {
-            format: self.name(),
-            reason: reason.into(),
-        }
-    }
-
-    /// Refuses names that no network has and that would make a mess of error messages.
-    fn check_name(self, name: &str) -> Result<()> {
-        /// Real names stay below 200 bytes.
-        const LONGEST: usize = 1024;
-        if name.len() > LONGEST || name.contains(char::is_control) {
-            return Err(self.malformed(format!("`{}` is no name for a tensor", printable(name))));
-        }
-        Ok(())
-    }
-}
-
-impl fmt::Display for Format {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-/// Foreign text as it may stand in an error message: on one line, without terminal codes, and not
-/// endless.
-pub(crate) fn printable(text: &str) -> String {
-    const LONGEST: usize = 120;
-    let mut shown: String = text
-        .chars()
-        .take(LONGEST)
-        .flat_map(char::escape_debug)
-        .collect();
-    if text.chars().nth(LONGEST).is_some() {
-        shown.push('…');
-    }
-    shown
 }

@@ -9,14 +9,15 @@ use std::fmt;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
+use half::f16;
 use safetensors::tensor::{Dtype, SafeTensors, TensorInfo};
 use serde::Deserializer;
 use serde::de::{Error as _, IgnoredAny, MapAccess, Visitor};
 use serde::ser::{SerializeMap, Serializer};
-use tch::{Kind, TchError, Tensor};
 
-use super::Format;
 use super::dtype::DType;
+use super::format::Format;
+use super::state_dict::StateDict;
 use super::view::View;
 use crate::error::{Error, Result};
 
@@ -148,25 +149,29 @@ fn quotable(message: &str) -> String {
 
 /// Writes tensors and metadata to `path`, all tensors in fp32, or in fp16 when `half`. Equal
 /// arguments give equal bytes: tensors and metadata are sorted by name. The file appears whole or
-/// not at all.
+/// not at all, and one tensor at a time is in memory.
 ///
 /// # Errors
 ///
-/// [`Error::DuplicateTensor`]; [`Error::Unsupported`] for a value that fp16 cannot hold;
-/// [`Error::WriteFile`]; [`Error::OutOfMemory`], [`Error::Torch`].
+/// [`Error::DuplicateTensor`] for a tensor that is called like the metadata;
+/// [`Error::Unsupported`] for integers, and for a value that fp16 cannot hold;
+/// [`Error::WriteFile`].
 pub(crate) fn save(
     path: &Path,
-    tensors: &[(String, Tensor)],
-    metadata: BTreeMap<String, String>,
+    mut tensors: StateDict,
+    metadata: &BTreeMap<String, String>,
     half: bool,
 ) -> Result<()> {
-    let mut sorted = BTreeMap::new();
-    for (name, tensor) in tensors {
-        if name == METADATA || sorted.insert(name.as_str(), tensor).is_some() {
-            return Err(Error::DuplicateTensor { name: name.clone() });
-        }
+    let described = tensors.names().map(|name| {
+        let shape = tensors.shape(name).unwrap_or_default();
+        (name.to_owned(), shape.to_vec())
+    });
+    let shapes: Vec<(String, Vec<i64>)> = described.collect();
+    if tensors.contains(METADATA) {
+        let name = METADATA.to_owned();
+        return Err(Error::DuplicateTensor { name });
     }
-    let header = write_header(&sorted, &metadata, half);
+    let header = write_header(&shapes, metadata, half);
     let write_error = |source| Error::WriteFile {
         path: path.to_owned(),
         source,
@@ -187,9 +192,10 @@ pub(crate) fn save(
         .write_all(&(header.len() as u64).to_le_bytes())
         .map_err(write_error)?;
     writer.write_all(&header).map_err(write_error)?;
-    for (name, tensor) in sorted {
+    for (name, shape) in &shapes {
+        let values = tensors.take(name, shape)?.into_f32();
         writer
-            .write_all(&elements(name, tensor, half)?)
+            .write_all(&encode(name, &values, half)?)
             .map_err(write_error)?;
     }
     let file = writer
@@ -203,7 +209,7 @@ pub(crate) fn save(
 /// The header as JSON, padded with spaces to a multiple of 8 bytes as the format asks, so that
 /// tensors are aligned.
 fn write_header(
-    tensors: &BTreeMap<&str, &Tensor>,
+    shapes: &[(String, Vec<i64>)],
     metadata: &BTreeMap<String, String>,
     half: bool,
 ) -> Vec<u8> {
@@ -220,19 +226,16 @@ fn write_header(
             map.serialize_entry(METADATA, metadata)?;
         }
         let mut start = 0;
-        for (name, tensor) in tensors {
-            let shape = tensor
-                .size()
-                .into_iter()
-                .map(|length| length as usize)
-                .collect();
-            let end = start + tensor.numel() * size;
+        for (name, shape) in shapes {
+            let shape: Vec<usize> = shape.iter().map(|&length| length as usize).collect();
+            let end = start + shape.iter().product::<usize>() * size;
+            let data_offsets = (start, end);
             map.serialize_entry(
                 name,
                 &TensorInfo {
                     dtype,
                     shape,
-                    data_offsets: (start, end),
+                    data_offsets,
                 },
             )?;
             start = end;
@@ -244,31 +247,24 @@ fn write_header(
     header
 }
 
-/// The tensor's elements in row-major order, little-endian.
-fn elements(name: &str, tensor: &Tensor, half: bool) -> Result<Vec<u8>> {
-    let torch = |error| Error::torch("writing a tensor", error);
-    let kind = if half { Kind::Half } else { Kind::Float };
-    let convert = || {
-        tensor
-            .f_detach()?
-            .f_to_device(tch::Device::Cpu)?
-            .f_to_kind(kind)?
-            .f_contiguous()
-    };
-    let converted = convert().map_err(torch)?;
-    if half && !all_finite(&converted).map_err(torch)? && all_finite(tensor).map_err(torch)? {
-        return Err(Error::Unsupported {
-            what: format!("a value of tensor `{name}` beyond 65504 in half precision"),
-            remedy: "write it in single precision",
-        });
+/// The elements of the tensor called `name`, little-endian.
+fn encode(name: &str, values: &[f32], half: bool) -> Result<Vec<u8>> {
+    if !half {
+        return Ok(values
+            .iter()
+            .flat_map(|value| value.to_le_bytes())
+            .collect());
     }
-    let mut elements = vec![0; converted.numel() * if half { 2 } else { 4 }];
-    converted
-        .f_copy_data_u8(&mut elements, converted.numel())
-        .map_err(torch)?;
-    Ok(elements)
-}
-
-fn all_finite(tensor: &Tensor) -> Result<bool, TchError> {
-    Ok(tensor.f_isfinite()?.f_all()?.f_double_value(&[])? != 0.0)
+    let narrow = |&value: &f32| {
+        let narrowed = f16::from_f32(value);
+        if narrowed.is_infinite() && value.is_finite() {
+            return Err(Error::Unsupported {
+                what: format!("a value of tensor `{name}` beyond 65504 in half precision"),
+                remedy: "write it in single precision",
+            });
+        }
+        Ok(narrowed.to_le_bytes())
+    };
+    let narrowed = values.iter().map(narrow).collect::<Result<Vec<_>>>()?;
+    Ok(narrowed.concat())
 }

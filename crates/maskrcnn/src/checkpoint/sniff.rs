@@ -1,7 +1,7 @@
 //! Tells a checkpoint's format from its first bytes, never from its name, and says what other files
 //! look like.
 
-use super::Format;
+use super::format::Format;
 use super::torch::legacy;
 use crate::error::{Error, Result};
 

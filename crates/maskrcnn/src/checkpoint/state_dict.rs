@@ -3,79 +3,111 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use tch::{Kind, Tensor};
-
 use super::bytes::Bytes;
+use super::parameter::{Elements, Parameter};
 use super::view::View;
 use crate::error::{Error, Result};
 
-/// The tensors of a checkpoint.
+/// The tensors of a checkpoint: the one place that layers get theirs from.
 ///
-/// A tensor stays in the file until [`take`](Self::take) copies it, so a file never makes the
-/// program allocate what the network did not ask for. Layers take what they need, and
+/// A tensor stays in the file until [`take`](Self::take) reads it, so a file never makes the
+/// program allocate what the network did not ask for. Adapters rename tensors, and replace them by
+/// others that are made of them ([`Parameter`]). Layers take what they need, and
 /// [`finish`](Self::finish) sees that nothing is left.
-pub(crate) struct StateDict {
+pub struct StateDict {
     bytes: Arc<Bytes>,
-    views: BTreeMap<String, View>,
+    parameters: BTreeMap<String, Parameter>,
 }
 
 impl StateDict {
     /// The tensors that `views` find in `bytes`, the file that they were made for.
     pub(super) fn new(bytes: Arc<Bytes>, views: BTreeMap<String, View>) -> Self {
-        Self { bytes, views }
+        let parameters = views.into_iter().map(|(name, view)| (name, view.into()));
+        Self {
+            bytes,
+            parameters: parameters.collect(),
+        }
     }
 
     /// All names, sorted.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.views.keys().map(String::as_str)
+        self.parameters.keys().map(String::as_str)
     }
 
     /// Whether there is a tensor called `name`.
     pub fn contains(&self, name: &str) -> bool {
-        self.views.contains_key(name)
+        self.parameters.contains_key(name)
     }
 
     /// The shape of the tensor called `name`.
     pub fn shape(&self, name: &str) -> Option<&[i64]> {
-        self.views.get(name).map(|view| view.shape.as_slice())
+        self.parameters.get(name).map(Parameter::shape)
     }
 
-    /// Removes the tensor called `name`, which must have the given shape, and returns a copy of it:
-    /// fp32 whatever float type the file has, row-major, on the CPU. On an error the tensor stays.
+    /// Removes the tensor called `name`, which must have the given shape, and returns its elements,
+    /// row-major. On an error the tensor stays.
     ///
     /// # Errors
     ///
     /// [`Error::MissingTensor`]; [`Error::TensorShape`], before anything is allocated;
     /// [`Error::Unsupported`] when its elements are integers, which are no weights.
-    pub fn take(&mut self, name: &str, shape: &[i64]) -> Result<Tensor> {
-        let Some(view) = self.views.get(name) else {
+    pub fn take(&mut self, name: &str, shape: &[i64]) -> Result<Elements<'_>> {
+        let Some(parameter) = self.parameters.get(name) else {
             return Err(Error::MissingTensor {
                 name: name.to_owned(),
                 expected: shape.to_vec(),
             });
         };
-        if view.shape != shape {
-            let (expected, found) = (shape.to_vec(), view.shape.clone());
+        if parameter.shape() != shape {
             return Err(Error::TensorShape {
                 name: name.to_owned(),
-                expected,
-                found,
+                expected: shape.to_vec(),
+                found: parameter.shape().to_vec(),
             });
         }
-        let kind = view.dtype.float_kind().ok_or_else(|| Error::Unsupported {
-            what: format!("tensor `{name}` of type {} as a weight", view.dtype),
-            remedy: "weights are float64, float32, float16 or bfloat16",
-        })?;
-        let tensor = Tensor::f_from_data_size(&view.elements(&self.bytes), shape, kind)
-            .and_then(|tensor| tensor.f_to_kind(Kind::Float))
-            .map_err(|error| Error::torch("copying a tensor of the checkpoint", error))?;
-        self.views.remove(name);
-        Ok(tensor)
+        if let Some(dtype) = parameter.integers() {
+            return Err(Error::Unsupported {
+                what: format!("tensor `{name}` of type {dtype} as a weight"),
+                remedy: "weights are float64, float32, float16 or bfloat16",
+            });
+        }
+        let elements = parameter.elements(&self.bytes);
+        self.parameters.remove(name);
+        Ok(elements)
+    }
+
+    /// Removes the tensor called `name`, unread, for an adapter that makes another one of it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::MissingTensor`], without a shape.
+    pub fn detach(&mut self, name: &str) -> Result<Parameter> {
+        self.parameters
+            .remove(name)
+            .ok_or_else(|| Error::MissingTensor {
+                name: name.to_owned(),
+                expected: Vec::new(),
+            })
+    }
+
+    /// Adds a tensor that an adapter made.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::DuplicateTensor`] when there is one of that name.
+    pub fn attach(&mut self, name: &str, parameter: Parameter) -> Result<()> {
+        if self.contains(name) {
+            return Err(Error::DuplicateTensor {
+                name: name.to_owned(),
+            });
+        }
+        self.parameters.insert(name.to_owned(), parameter);
+        Ok(())
     }
 
     /// Drops the tensor called `name`; false when there is none.
     pub fn remove(&mut self, name: &str) -> bool {
-        self.views.remove(name).is_some()
+        self.parameters.remove(name).is_some()
     }
 
     /// Gives every tensor the name that `new_name` makes of its old one.
@@ -85,14 +117,14 @@ impl StateDict {
     /// [`Error::DuplicateTensor`] when two get the same name; the state dict is then empty.
     pub fn rename(&mut self, new_name: impl Fn(&str) -> String) -> Result<()> {
         let mut renamed = BTreeMap::new();
-        for (name, view) in std::mem::take(&mut self.views) {
+        for (name, parameter) in std::mem::take(&mut self.parameters) {
             let name = new_name(&name);
             if renamed.contains_key(&name) {
                 return Err(Error::DuplicateTensor { name });
             }
-            renamed.insert(name, view);
+            renamed.insert(name, parameter);
         }
-        self.views = renamed;
+        self.parameters = renamed;
         Ok(())
     }
 
@@ -102,11 +134,11 @@ impl StateDict {
     ///
     /// [`Error::UnexpectedTensors`] when tensors are left that no layer took.
     pub fn finish(self) -> Result<()> {
-        if self.views.is_empty() {
+        if self.parameters.is_empty() {
             return Ok(());
         }
         Err(Error::UnexpectedTensors {
-            names: self.views.into_keys().collect(),
+            names: self.parameters.into_keys().collect(),
         })
     }
 }
@@ -139,12 +171,8 @@ mod tests {
     #[test]
     fn take_returns_each_tensor_once() {
         let mut tensors = state_dict();
-        let tensor = tensors.take("a", &[1, 3]).unwrap();
-        assert_eq!(tensor.size(), [1, 3]);
-        assert_eq!(
-            Vec::<f32>::try_from(tensor.flatten(0, -1)).unwrap(),
-            [1.0, 2.0, 3.0]
-        );
+        let elements = tensors.take("a", &[1, 3]).unwrap();
+        assert_eq!(elements.into_f32(), [1.0, 2.0, 3.0]);
         let error = tensors.take("a", &[1, 3]).unwrap_err();
         assert_eq!(
             error.to_string(),
@@ -190,6 +218,25 @@ mod tests {
         drop(tensors.take("a", &[1, 3]).unwrap());
         tensors.remove("b.count");
         tensors.finish().unwrap();
+    }
+
+    #[test]
+    fn an_adapter_replaces_a_tensor_by_one_made_of_it() {
+        let mut tensors = state_dict();
+        let turned = tensors.detach("a").unwrap().permuted(&[1, 0]).unwrap();
+        tensors.attach("b", turned.scaled(2.0)).unwrap();
+        assert_eq!(tensors.names().collect::<Vec<_>>(), ["b", "b.count"]);
+        let elements = tensors.take("b", &[3, 1]).unwrap();
+        assert_eq!(elements.into_f32(), [2.0, 4.0, 6.0]);
+        assert!(
+            matches!(tensors.detach("a"), Err(Error::MissingTensor { name, .. }) if name == "a")
+        );
+        let count = tensors.detach("b.count").unwrap();
+        tensors.attach("c", count.clone()).unwrap();
+        assert!(matches!(
+            tensors.attach("c", count),
+            Err(Error::DuplicateTensor { .. })
+        ));
     }
 
     #[test]

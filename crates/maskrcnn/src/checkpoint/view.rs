@@ -10,6 +10,7 @@ use super::dtype::DType;
 pub(crate) const MAX_AXES: usize = 16;
 
 /// A strided view of elements that all lie within the file it was made for.
+#[derive(Clone, Debug)]
 pub(crate) struct View {
     pub(crate) dtype: DType,
     pub(crate) shape: Vec<i64>,

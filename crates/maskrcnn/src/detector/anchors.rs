@@ -1,7 +1,7 @@
 //! Anchors: the boxes that the RPN's deltas start from.
 
-use crate::config::RpnConfig;
-use crate::geometry::{BBox, Size};
+use crate::blueprint::RpnBlueprint;
+use detections::{BBox, Size};
 
 /// The anchors of one pyramid level, made on demand: there are hundreds of thousands, of which a
 /// few thousand are used.
@@ -20,9 +20,9 @@ impl LevelAnchors {
     /// The stride is the padded size divided by the grid, cut to a whole number: on P6, whose grid
     /// is rounded up, it is not 64 for most sizes. torchvision `models/detection/anchor_utils.py`,
     /// `AnchorGenerator.forward`.
-    pub fn new(config: &RpnConfig, level: usize, grid: Size, padded: Size) -> Self {
-        let size = config.anchor_sizes[level];
-        let cell = config
+    pub fn new(blueprint: &RpnBlueprint, level: usize, grid: Size, padded: Size) -> Self {
+        let size = blueprint.anchor_sizes[level];
+        let cell = blueprint
             .aspect_ratios
             .iter()
             .map(|&ratio| cell_anchor(size, ratio))
@@ -69,13 +69,13 @@ mod tests {
     fn lie_where_torchvision_puts_them() {
         let ops = Fixture::ops();
         for case in ops.cases("anchors") {
-            let mut config = config();
-            config.anchor_sizes = ops
+            let mut blueprint = blueprint();
+            blueprint.anchor_sizes = ops
                 .integers(&format!("{case}sizes"))
                 .iter()
                 .map(|&size| size as f32)
                 .collect();
-            config.aspect_ratios = ops
+            blueprint.aspect_ratios = ops
                 .doubles(&format!("{case}ratios"))
                 .iter()
                 .map(|&ratio| ratio as f32)
@@ -90,9 +90,10 @@ mod tests {
                 .enumerate()
             {
                 let &[height, width] = grid;
-                let anchors = LevelAnchors::new(&config, level, Size::new(height, width), padded);
+                let anchors =
+                    LevelAnchors::new(&blueprint, level, Size::new(height, width), padded);
                 found.extend(
-                    (0..height * width * config.aspect_ratios.len())
+                    (0..height * width * blueprint.aspect_ratios.len())
                         .map(|index| anchors.get(index)),
                 );
             }
@@ -104,8 +105,8 @@ mod tests {
         }
     }
 
-    fn config() -> RpnConfig {
-        RpnConfig {
+    fn blueprint() -> RpnBlueprint {
+        RpnBlueprint {
             anchor_sizes: vec![32.0, 64.0],
             aspect_ratios: vec![0.5, 1.0, 2.0],
             pre_nms_top_n: 1000,
@@ -119,7 +120,7 @@ mod tests {
     fn cell_anchors_are_whole_pixels_wide_ones_first() {
         // The first row of torchvision's documented anchors for size 32: 45×23, 32×32, 23×45,
         // halves rounded.
-        let anchors = LevelAnchors::new(&config(), 0, Size::new(3, 5), Size::new(12, 20));
+        let anchors = LevelAnchors::new(&blueprint(), 0, Size::new(3, 5), Size::new(12, 20));
         assert_eq!(anchors.get(0), BBox::new(-23.0, -11.0, 23.0, 11.0));
         assert_eq!(anchors.get(1), BBox::new(-16.0, -16.0, 16.0, 16.0));
         assert_eq!(anchors.get(2), BBox::new(-11.0, -23.0, 11.0, 23.0));
@@ -129,7 +130,7 @@ mod tests {
     fn positions_run_along_rows_with_the_stride_of_each_side() {
         // 3 rows by 5 columns over 13×22 pixels (not multiples): strides 4 and 4; index 3·(1·5 + 2)
         // + 1 is row 1, column 2.
-        let anchors = LevelAnchors::new(&config(), 0, Size::new(3, 5), Size::new(17, 22));
+        let anchors = LevelAnchors::new(&blueprint(), 0, Size::new(3, 5), Size::new(17, 22));
         assert_eq!(
             anchors.get(3 * 7 + 1),
             BBox::new(8.0 - 16.0, 5.0 - 16.0, 8.0 + 16.0, 5.0 + 16.0)

@@ -1,12 +1,12 @@
 //! The box head: which class a proposal is, and where exactly.
 
 use rayon::prelude::*;
-use tch::Tensor;
+use tch::{Device, Tensor};
 
-use crate::config::{BoxHeadConfig, FpnConfig};
+use crate::blueprint::{BoxHeadBlueprint, FpnBlueprint};
 use crate::error::Result;
-use crate::nn::memory::HostTensor;
-use crate::nn::{Linear, Parameters, TchResult};
+use crate::nn::host::HostTensor;
+use crate::nn::{Linear, Parameters, Prepare, TchResult};
 use crate::ops::RoiAlign;
 use crate::ops::elementary::softmax;
 
@@ -39,12 +39,12 @@ impl BoxHead {
     /// When a tensor is missing or has another shape.
     pub fn new(
         parameters: &mut Parameters,
-        fpn: &FpnConfig,
-        config: &BoxHeadConfig,
+        fpn: &FpnBlueprint,
+        blueprint: &BoxHeadBlueprint,
         classes: i64,
     ) -> Result<Self> {
         let (head, predictor) = ("roi_heads.box_head", "roi_heads.box_predictor");
-        let (side, hidden) = (config.resolution as i64, config.hidden);
+        let (side, hidden) = (blueprint.resolution as i64, blueprint.hidden);
         Ok(Self {
             fc6: Linear::over_channels_last(
                 parameters,
@@ -67,8 +67,8 @@ impl BoxHead {
                 4 * classes,
             )?,
             align: RoiAlign {
-                resolution: config.resolution,
-                sampling_ratio: config.sampling_ratio,
+                resolution: blueprint.resolution,
+                sampling_ratio: blueprint.sampling_ratio,
             },
         })
     }
@@ -94,5 +94,19 @@ impl BoxHead {
             scores,
             deltas: HostTensor::new(&deltas)?,
         })
+    }
+}
+
+impl Prepare for BoxHead {
+    fn prepare(&mut self, device: Device) -> Result<()> {
+        let Self {
+            fc6,
+            fc7,
+            cls_score,
+            bbox_pred,
+            ..
+        } = self;
+        let mut layers = [fc6, fc7, cls_score, bbox_pred].into_iter();
+        layers.try_for_each(|layer| layer.prepare(device))
     }
 }

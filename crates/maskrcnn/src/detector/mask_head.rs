@@ -2,12 +2,12 @@
 //! <https://arxiv.org/abs/1703.06870>.
 
 use rayon::prelude::*;
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 
-use crate::config::{FpnConfig, MaskHeadConfig};
+use crate::blueprint::{FpnBlueprint, MaskHeadBlueprint};
 use crate::error::Result;
-use crate::nn::memory::HostTensor;
-use crate::nn::{Conv, ConvShape, Deconv, Parameters, TchResult};
+use crate::nn::host::HostTensor;
+use crate::nn::{Conv, ConvShape, Deconv, Parameters, Prepare, TchResult};
 use crate::ops::RoiAlign;
 use crate::ops::elementary::sigmoid;
 
@@ -19,7 +19,6 @@ pub(super) struct MaskHead {
     convolutions: Vec<Conv>,
     deconvolution: Deconv,
     logits: Conv,
-    device: Device,
     /// How RoIs are pooled for this head.
     pub align: RoiAlign,
 }
@@ -33,13 +32,13 @@ impl MaskHead {
     /// When a tensor is missing or has another shape.
     pub fn new(
         parameters: &mut Parameters,
-        fpn: &FpnConfig,
-        config: &MaskHeadConfig,
+        fpn: &FpnBlueprint,
+        blueprint: &MaskHeadBlueprint,
         classes: i64,
     ) -> Result<Self> {
         let predictor = "roi_heads.mask_predictor";
-        let channels = config.channels;
-        let convolutions = (0..config.convolutions)
+        let channels = blueprint.channels;
+        let convolutions = (0..blueprint.convolutions)
             .map(|i| {
                 let input = if i == 0 { fpn.channels } else { channels };
                 Conv::new(
@@ -63,10 +62,9 @@ impl MaskHead {
                 &logits_name,
                 ConvShape::new(channels, classes, 1),
             )?,
-            device: parameters.device,
             align: RoiAlign {
-                resolution: config.resolution,
-                sampling_ratio: config.sampling_ratio,
+                resolution: blueprint.resolution,
+                sampling_ratio: blueprint.sampling_ratio,
             },
         })
     }
@@ -89,13 +87,21 @@ impl MaskHead {
         let x = self.deconvolution.forward(&x)?.f_relu_()?; // [R, channels, side, side]
         let logits = self.logits.forward(&x)?; // [R, K, side, side]
         let slots: Vec<i64> = slots.iter().map(|&slot| slot as i64).collect();
-        let rows = Tensor::f_arange(slots.len() as i64, (tch::Kind::Int64, self.device))?;
-        let slots = Tensor::f_from_slice(&slots)?.f_to_device(self.device)?;
+        let rows = Tensor::f_arange(slots.len() as i64, (Kind::Int64, logits.device()))?;
+        let slots = Tensor::f_from_slice(&slots)?.f_to_device(logits.device())?;
         let logits = logits.f_index(&[Some(rows), Some(slots)])?; // [R, side, side]
         HostTensor::changed(&logits, |values| {
             values
                 .par_iter_mut()
                 .for_each(|value| *value = sigmoid(*value))
         })
+    }
+}
+
+impl Prepare for MaskHead {
+    fn prepare(&mut self, device: Device) -> Result<()> {
+        self.convolutions.prepare(device)?;
+        self.deconvolution.prepare(device)?;
+        self.logits.prepare(device)
     }
 }

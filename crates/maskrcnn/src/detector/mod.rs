@@ -11,29 +11,29 @@ mod parity;
 mod pooler;
 mod postprocess;
 mod rpn;
+mod stage;
 mod transform;
-
-use std::fmt;
 
 use image::RgbImage;
 use rayon::prelude::*;
 
-use crate::config::ModelConfig;
-use crate::detection::Detection;
-use crate::device::Device;
-use crate::error::{Error, Result};
-use crate::family::Weights;
+use crate::blueprint::Blueprint;
+use crate::error::Result;
+use crate::family::Meaning;
 use crate::labels::Labels;
-use crate::nn::memory::HostTensor;
-use crate::nn::{Backbone, FeaturePyramid, Parameters};
+use crate::nn::host::HostTensor;
+use crate::nn::{Backbone, FeaturePyramid, Parameters, Prepare, TchResult, during};
 use crate::ops::paste_mask;
-use crate::options::SegmentOptions;
+use crate::runtime::{self, Device};
+use crate::weights::Weights;
+use detections::{Detection, SegmentOptions};
 
 use box_head::BoxHead;
 use mask_head::MaskHead;
 use pooler::Pooler;
 use postprocess::{ScoredBox, postprocess};
 use rpn::Rpn;
+pub use stage::Stage;
 use transform::{Frame, Transformed, transform};
 
 /// A network that finds objects and their masks.
@@ -44,43 +44,9 @@ pub struct MaskRcnn {
     rpn: Rpn,
     box_head: BoxHead,
     mask_head: MaskHead,
-    config: ModelConfig,
+    blueprint: Blueprint,
     labels: Labels,
     device: tch::Device,
-}
-
-/// A part of the pipeline, for those who watch it at work.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Stage {
-    /// Resizing, normalising and padding the image.
-    Transform,
-    /// C2 to C5.
-    Backbone,
-    /// P2 to P6.
-    FeaturePyramid,
-    /// Boxes that may hold something.
-    Proposals,
-    /// What they hold, and where exactly.
-    BoxHead,
-    /// The masks of what will be reported, small.
-    MaskHead,
-    /// The masks in the image's pixels.
-    PasteMasks,
-}
-
-impl fmt::Display for Stage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Transform => "transform",
-            Self::Backbone => "backbone",
-            Self::FeaturePyramid => "feature pyramid",
-            Self::Proposals => "proposals",
-            Self::BoxHead => "box head",
-            Self::MaskHead => "mask head",
-            Self::PasteMasks => "paste masks",
-        })
-    }
 }
 
 impl MaskRcnn {
@@ -93,30 +59,40 @@ impl MaskRcnn {
     pub fn new(weights: Weights, device: Device) -> Result<Self> {
         let Weights {
             checkpoint,
-            config,
-            labels,
-            ..
+            meaning,
         } = weights;
+        let Meaning {
+            blueprint, labels, ..
+        } = meaning;
         let mut state = checkpoint.tensors;
-        let device = present(device)?;
-        let parameters = &mut Parameters {
-            state: &mut state,
-            device,
-        };
-        let classes = config.num_classes;
-        let backbone = Backbone::new(parameters, &config.backbone)?;
-        let network = Self {
-            fpn: FeaturePyramid::new(parameters, backbone.channels(), &config.fpn)?,
+        let device = runtime::present(device)?;
+        let mut network = Self::build(&mut Parameters(&mut state), blueprint, labels, device)?;
+        state.finish()?;
+        network.prepare(device)?;
+        Ok(network)
+    }
+
+    /// The network as its parameters are given.
+    fn build(
+        parameters: &mut Parameters,
+        blueprint: Blueprint,
+        labels: Labels,
+        device: tch::Device,
+    ) -> Result<Self> {
+        let Blueprint {
+            fpn, num_classes, ..
+        } = &blueprint;
+        let backbone = Backbone::new(parameters, &blueprint.backbone)?;
+        Ok(Self {
+            fpn: FeaturePyramid::new(parameters, backbone.channels(), fpn)?,
             backbone,
-            rpn: Rpn::new(parameters, &config.fpn, &config.rpn)?,
-            box_head: BoxHead::new(parameters, &config.fpn, &config.box_head, classes)?,
-            mask_head: MaskHead::new(parameters, &config.fpn, &config.mask_head, classes)?,
-            config,
+            rpn: Rpn::new(parameters, fpn, &blueprint.rpn)?,
+            box_head: BoxHead::new(parameters, fpn, &blueprint.box_head, *num_classes)?,
+            mask_head: MaskHead::new(parameters, fpn, &blueprint.mask_head, *num_classes)?,
+            blueprint,
             labels,
             device,
-        };
-        state.finish()?;
-        Ok(network)
+        })
     }
 
     /// The names of the classes that the network knows.
@@ -167,7 +143,7 @@ impl MaskRcnn {
         let selected = self.selection(options)?;
         let _no_grad = tch::no_grad_guard();
 
-        let Transformed { input, frame } = transform(image, &self.config.transform)?; // [1, 3, H, W]
+        let Transformed { input, frame } = transform(image, &self.blueprint.transform)?; // [1, 3, H, W]
         on_stage(Stage::Transform);
         let input = input
             .f_to_device(self.device)
@@ -207,11 +183,11 @@ impl MaskRcnn {
             .forward(&pooled)
             .map_err(during("classifying proposals"))?; // [R, K]
         drop(pooled);
-        let ModelConfig {
+        let Blueprint {
             box_head,
-            postprocess: config,
+            postprocess: rules,
             ..
-        } = &self.config;
+        } = &self.blueprint;
         let classes = self.labels.slots();
         let mut boxes = postprocess(
             &proposals,
@@ -219,7 +195,7 @@ impl MaskRcnn {
             frame.resized,
             classes,
             box_head,
-            config,
+            rules,
         );
         boxes.retain(|b| {
             b.score >= options.score_threshold && selected.as_ref().is_none_or(|s| s[b.slot])
@@ -237,7 +213,7 @@ impl MaskRcnn {
     }
 
     /// The mask probabilities of boxes, `[N, side, side]`: only of those that will be reported.
-    fn masks(&self, pooler: &Pooler, boxes: &[ScoredBox]) -> crate::nn::TchResult<HostTensor> {
+    fn masks(&self, pooler: &Pooler, boxes: &[ScoredBox]) -> TchResult<HostTensor> {
         let rois: Vec<_> = boxes.iter().map(|b| b.bbox).collect();
         let slots: Vec<_> = boxes.iter().map(|b| b.slot).collect();
         let pooled = pooler.pool(&rois, self.mask_head.align)?; // [N, C, 14, 14]
@@ -269,59 +245,12 @@ impl MaskRcnn {
     }
 }
 
-/// Names what was being done when libtorch failed.
-fn during(doing: &'static str) -> impl Fn(tch::TchError) -> Error {
-    move |error| Error::torch(doing, error)
-}
-
-/// The device as libtorch names it.
-///
-/// # Errors
-///
-/// When this libtorch, or this machine, does not have it.
-fn present(device: Device) -> Result<tch::Device> {
-    let absent = |reason: String| {
-        Err(Error::Device {
-            device: device.to_string(),
-            reason,
-        })
-    };
-    match device {
-        Device::Cpu => Ok(tch::Device::Cpu),
-        Device::Cuda(number) => match usize::try_from(tch::Cuda::device_count()).unwrap_or(0) {
-            0 => {
-                absent("libtorch finds no CUDA device here; use cpu, or build with a LIBTORCH that has CUDA".to_owned())
-            }
-            count if number >= count => absent(format!("there are {count} CUDA devices, numbered from 0")),
-            _ => Ok(tch::Device::Cuda(number)),
-        },
-        Device::Mps if tch::utils::has_mps() => Ok(tch::Device::Mps),
-        Device::Mps => absent("this libtorch has no Metal; use cpu".to_owned()),
+impl Prepare for MaskRcnn {
+    fn prepare(&mut self, device: tch::Device) -> Result<()> {
+        self.backbone.prepare(device)?;
+        self.fpn.prepare(device)?;
+        self.rpn.prepare(device)?;
+        self.box_head.prepare(device)?;
+        self.mask_head.prepare(device)
     }
-}
-
-/// Most threads that [`set_threads`] takes. Empirical: few enough that starting them does not fail;
-/// libtorch does not survive when it does.
-pub const MAX_THREADS: usize = 256;
-
-/// Sets how many threads libtorch and the native operators use: at least one, at most
-/// [`MAX_THREADS`]. To be called before the first network is built; later calls may change
-/// libtorch's part only.
-pub fn set_threads(count: usize) {
-    let count = count.clamp(1, MAX_THREADS);
-    tch::set_num_threads(count as i32);
-    // Fails only when the pool is there already, and then it stays as it is.
-    let _ = rayon::ThreadPoolBuilder::new()
-        .num_threads(count)
-        .build_global();
-}
-
-/// How many threads libtorch uses.
-pub fn threads() -> usize {
-    usize::try_from(tch::get_num_threads()).unwrap_or(1)
-}
-
-/// The version of libtorch that the program was built with.
-pub fn libtorch_version() -> &'static str {
-    env!("MASKRCNN_LIBTORCH_VERSION")
 }

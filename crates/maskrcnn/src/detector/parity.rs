@@ -11,9 +11,9 @@ use image::RgbImage;
 use tch::Tensor;
 
 use super::*;
-use crate::detection::Mask;
 use crate::fixture::{Fixture, V1, difference, edges};
-use crate::geometry::{BBox, Size};
+use detections::Mask;
+use detections::{BBox, Size};
 
 /// The resize is the same formula; only the order of two multiplications may differ. Measured:
 /// 2e-7.
@@ -118,7 +118,7 @@ fn compare(network: &MaskRcnn, name: &str, least: Least) -> Vec<String> {
         failures: Vec::new(),
     };
 
-    let Transformed { input, frame } = transform(&image, &network.config.transform).unwrap();
+    let Transformed { input, frame } = transform(&image, &network.blueprint.transform).unwrap();
     assert_eq!(
         frame.resized,
         fixture.size("image_size"),
@@ -157,7 +157,8 @@ fn compare(network: &MaskRcnn, name: &str, least: Least) -> Vec<String> {
             &nchw(level.deltas.as_slice()),
             HEADS,
         );
-        let anchors = anchors::LevelAnchors::new(&network.config.rpn, i, level.grid, frame.padded);
+        let anchors =
+            anchors::LevelAnchors::new(&network.blueprint.rpn, i, level.grid, frame.padded);
         let count = level.objectness.as_slice().len();
         let anchors: Vec<BBox> = (0..count).map(|index| anchors.get(index)).collect();
         comparison.sample(
@@ -209,11 +210,11 @@ fn compare(network: &MaskRcnn, name: &str, least: Least) -> Vec<String> {
     }
 
     let prediction = network.box_head.forward(&pooled).unwrap();
-    let ModelConfig {
+    let Blueprint {
         box_head,
-        postprocess: config,
+        postprocess: rules,
         ..
-    } = &network.config;
+    } = &network.blueprint;
     let classes = network.labels.slots();
     let boxes = postprocess(
         &proposals,
@@ -221,7 +222,7 @@ fn compare(network: &MaskRcnn, name: &str, least: Least) -> Vec<String> {
         frame.resized,
         classes,
         box_head,
-        config,
+        rules,
     );
     let slots: Vec<i64> = boxes.iter().map(|b| b.slot as i64).collect();
     assert_eq!(

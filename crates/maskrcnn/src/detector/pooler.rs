@@ -4,11 +4,11 @@
 use rayon::prelude::*;
 use tch::Tensor;
 
-use crate::geometry::{BBox, Size};
 use crate::nn::TchResult;
-use crate::nn::memory::{self, HostTensor};
+use crate::nn::host::{self, HostTensor};
 use crate::ops::elementary::log2;
 use crate::ops::{FeatureMap, RoiAlign};
+use detections::{BBox, Size};
 
 /// Side of an RoI, in pixels, that is pooled from P4: ImageNet's usual training size. FPN paper,
 /// eq. 1.
@@ -85,7 +85,7 @@ impl Pooler {
             .iter()
             .map(|&roi| level_of(roi, self.finest, self.coarsest))
             .collect();
-        let pooled = memory::filled::<tch::TchError>(&shape, |out| {
+        let pooled = host::filled::<tch::TchError>(&shape, |out| {
             let bins = out.par_chunks_exact_mut(bins * bins * channels);
             bins.zip(rois)
                 .zip(&assigned)

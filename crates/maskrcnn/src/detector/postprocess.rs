@@ -2,9 +2,9 @@
 
 use super::box_head::BoxPrediction;
 use super::rpn::Proposal;
-use crate::config::{BoxHeadConfig, PostprocessConfig};
-use crate::geometry::{BBox, Size};
+use crate::blueprint::{BoxHeadBlueprint, PostprocessBlueprint};
 use crate::ops::{BoxCoder, batched_nms};
+use detections::{BBox, Size};
 
 /// A detection before it has a mask and a name.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -26,8 +26,8 @@ pub(super) fn postprocess(
     prediction: &BoxPrediction,
     resized: Size,
     classes: usize,
-    head: &BoxHeadConfig,
-    config: &PostprocessConfig,
+    head: &BoxHeadBlueprint,
+    blueprint: &PostprocessBlueprint,
 ) -> Vec<ScoredBox> {
     let coder = BoxCoder::new(head.delta_weights);
     let (scores, deltas) = (prediction.scores.as_slice(), prediction.deltas.as_slice());
@@ -36,10 +36,10 @@ pub(super) fn postprocess(
         for slot in 1..classes {
             let index = row * classes + slot;
             let score = scores[index];
-            if score > config.score_thresh {
+            if score > blueprint.score_thresh {
                 let deltas: [f32; 4] = std::array::from_fn(|i| deltas[4 * index + i]);
                 let bbox = coder.decode(deltas, proposal.bbox).clip(resized);
-                if bbox.has_sides_of(config.min_size) {
+                if bbox.has_sides_of(blueprint.min_size) {
                     candidates.push(ScoredBox { slot, score, bbox });
                 }
             }
@@ -49,9 +49,9 @@ pub(super) fn postprocess(
     let boxes: Vec<BBox> = candidates.iter().map(|c| c.bbox).collect();
     let scores: Vec<f32> = candidates.iter().map(|c| c.score).collect();
     let groups: Vec<usize> = candidates.iter().map(|c| c.slot).collect();
-    let kept = batched_nms(&boxes, &scores, &groups, config.nms_thresh);
+    let kept = batched_nms(&boxes, &scores, &groups, blueprint.nms_thresh);
     kept.into_iter()
-        .take(config.detections_per_image)
+        .take(blueprint.detections_per_image)
         .map(|i| candidates[i])
         .collect()
 }
@@ -61,15 +61,15 @@ mod tests {
     use tch::Tensor;
 
     use super::*;
-    use crate::nn::memory::HostTensor;
+    use crate::nn::host::HostTensor;
 
-    const HEAD: BoxHeadConfig = BoxHeadConfig {
+    const HEAD: BoxHeadBlueprint = BoxHeadBlueprint {
         resolution: 7,
         sampling_ratio: 2,
         hidden: 8,
         delta_weights: [10.0, 10.0, 5.0, 5.0],
     };
-    const CONFIG: PostprocessConfig = PostprocessConfig {
+    const CONFIG: PostprocessBlueprint = PostprocessBlueprint {
         score_thresh: 0.05,
         nms_thresh: 0.5,
         detections_per_image: 3,

@@ -1,16 +1,16 @@
 //! The region proposal network. "Faster R-CNN", <https://arxiv.org/abs/1506.01497>.
 
 use rayon::prelude::*;
-use tch::Tensor;
+use tch::{Device, Tensor};
 
 use super::anchors::LevelAnchors;
-use crate::config::{FpnConfig, RpnConfig};
+use crate::blueprint::{FpnBlueprint, RpnBlueprint};
 use crate::error::Result;
-use crate::geometry::{BBox, Size};
-use crate::nn::memory::HostTensor;
-use crate::nn::{Conv, ConvShape, Parameters, TchResult};
+use crate::nn::host::HostTensor;
+use crate::nn::{Conv, ConvShape, Parameters, Prepare, TchResult};
 use crate::ops::elementary::sigmoid;
 use crate::ops::{BoxCoder, batched_nms};
+use detections::{BBox, Size};
 
 /// One 3×3 convolution, then objectness and deltas for each anchor of a cell.
 #[derive(Debug)]
@@ -18,7 +18,7 @@ pub(super) struct Rpn {
     conv: Conv,
     cls_logits: Conv,
     bbox_pred: Conv,
-    config: RpnConfig,
+    blueprint: RpnBlueprint,
 }
 
 /// A box that may hold an object, and how sure the RPN is.
@@ -46,9 +46,13 @@ impl Rpn {
     /// # Errors
     ///
     /// When a tensor is missing or has another shape.
-    pub fn new(parameters: &mut Parameters, fpn: &FpnConfig, config: &RpnConfig) -> Result<Self> {
+    pub fn new(
+        parameters: &mut Parameters,
+        fpn: &FpnBlueprint,
+        blueprint: &RpnBlueprint,
+    ) -> Result<Self> {
         let channels = fpn.channels;
-        let anchors = config.aspect_ratios.len() as i64;
+        let anchors = blueprint.aspect_ratios.len() as i64;
         Ok(Self {
             conv: Conv::new(
                 parameters,
@@ -65,7 +69,7 @@ impl Rpn {
                 "rpn.head.bbox_pred",
                 ConvShape::new(channels, 4 * anchors, 1),
             )?,
-            config: config.clone(),
+            blueprint: blueprint.clone(),
         })
     }
 
@@ -98,14 +102,14 @@ impl Rpn {
         padded: Size,
     ) -> TchResult<Vec<Proposal>> {
         let coder = BoxCoder::new([1.0; 4]);
-        let config = &self.config;
+        let blueprint = &self.blueprint;
         let mut tops = Vec::with_capacity(levels.len());
         for (number, level) in levels.iter().enumerate() {
             tops.push(Top {
-                indices: top_indices(&level.objectness, config.pre_nms_top_n)?,
+                indices: top_indices(&level.objectness, blueprint.pre_nms_top_n)?,
                 logits: level.objectness.as_slice(),
                 deltas: level.deltas.as_slice(),
-                anchors: LevelAnchors::new(config, number, level.grid, padded),
+                anchors: LevelAnchors::new(blueprint, number, level.grid, padded),
             });
         }
         let of_level = |(level, top): (usize, &Top)| {
@@ -114,7 +118,7 @@ impl Rpn {
                 .iter()
                 .map(|&index| top.candidate(index, coder, resized));
             let large_enough =
-                candidates.filter(|candidate| candidate.bbox.has_sides_of(config.min_size));
+                candidates.filter(|candidate| candidate.bbox.has_sides_of(blueprint.min_size));
             large_enough
                 .map(|candidate| (level, candidate))
                 .collect::<Vec<_>>()
@@ -128,12 +132,20 @@ impl Rpn {
         let boxes: Vec<BBox> = candidates.iter().map(|(_, p)| p.bbox).collect();
         let scores: Vec<f32> = candidates.iter().map(|(_, p)| p.objectness).collect();
         let groups: Vec<usize> = candidates.iter().map(|(level, _)| *level).collect();
-        let kept = batched_nms(&boxes, &scores, &groups, config.nms_thresh);
+        let kept = batched_nms(&boxes, &scores, &groups, blueprint.nms_thresh);
         Ok(kept
             .into_iter()
-            .take(config.post_nms_top_n)
+            .take(blueprint.post_nms_top_n)
             .map(|i| candidates[i].1)
             .collect())
+    }
+}
+
+impl Prepare for Rpn {
+    fn prepare(&mut self, device: Device) -> Result<()> {
+        self.conv.prepare(device)?;
+        self.cls_logits.prepare(device)?;
+        self.bbox_pred.prepare(device)
     }
 }
 

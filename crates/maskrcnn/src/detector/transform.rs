@@ -5,11 +5,11 @@ use image::RgbImage;
 use rayon::prelude::*;
 use tch::Tensor;
 
-use crate::config::TransformConfig;
+use crate::blueprint::TransformBlueprint;
 use crate::error::{Error, Result};
-use crate::geometry::{BBox, Size};
-use crate::nn::memory;
+use crate::nn::{during, host};
 use crate::ops::bilinear::{Resize, Sample};
+use detections::{BBox, Size};
 
 /// The network's input and what is needed to undo the resize.
 #[derive(Debug)]
@@ -35,11 +35,11 @@ pub(super) struct Frame {
 impl Frame {
     /// The sizes that an image of size `original` goes through. torchvision
     /// `GeneralizedRCNNTransform.batch_images`.
-    fn new(original: Size, config: &TransformConfig) -> Self {
-        let resized = resized_size(original, config);
+    fn new(original: Size, blueprint: &TransformBlueprint) -> Self {
+        let resized = resized_size(original, blueprint);
         let padded = Size::new(
-            resized.height.next_multiple_of(config.size_divisible),
-            resized.width.next_multiple_of(config.size_divisible),
+            resized.height.next_multiple_of(blueprint.size_divisible),
+            resized.width.next_multiple_of(blueprint.size_divisible),
         );
         Self {
             original,
@@ -68,7 +68,7 @@ impl Frame {
 /// # Errors
 ///
 /// When the image has no pixels.
-pub(super) fn transform(image: &RgbImage, config: &TransformConfig) -> Result<Transformed> {
+pub(super) fn transform(image: &RgbImage, blueprint: &TransformBlueprint) -> Result<Transformed> {
     let original = Size::new(image.height() as usize, image.width() as usize);
     if original.area() == 0 {
         let reason = "it has no pixels".to_owned();
@@ -78,17 +78,17 @@ pub(super) fn transform(image: &RgbImage, config: &TransformConfig) -> Result<Tr
             reason,
         });
     }
-    let frame = Frame::new(original, config);
+    let frame = Frame::new(original, blueprint);
     let Frame {
         resized, padded, ..
     } = frame;
     let shape = [1, padded.height as i64, padded.width as i64, 3];
-    let input = memory::filled(&shape, |pixels| {
-        resize(image, resized, config, pixels, padded.width);
+    let input = host::filled(&shape, |pixels| {
+        resize(image, resized, blueprint, pixels, padded.width);
         Ok(())
     })
     .and_then(|pixels| pixels.f_permute([0, 3, 1, 2]))
-    .map_err(|e| Error::torch("preparing the image", e))?;
+    .map_err(during("preparing the image"))?;
     Ok(Transformed { input, frame })
 }
 
@@ -101,12 +101,12 @@ pub(super) fn transform(image: &RgbImage, config: &TransformConfig) -> Result<Tr
 /// unpadded pixels is right. At one pixel it would be off by a factor of 32. torchvision
 /// `_resize_image_and_masks`; PyTorch `nn/functional.py`, `interpolate` with
 /// `recompute_scale_factor`.
-fn resized_size(original: Size, config: &TransformConfig) -> Size {
+fn resized_size(original: Size, blueprint: &TransformBlueprint) -> Size {
     let shorter = original.height.min(original.width) as f64;
     let longer = original.height.max(original.width) as f64;
-    let scale = (config.min_size as f64 / shorter).min(config.max_size as f64 / longer);
+    let scale = (blueprint.min_size as f64 / shorter).min(blueprint.max_size as f64 / longer);
     let side = |side: usize| match (side as f64 * scale).floor() as usize {
-        0 => config.size_divisible,
+        0 => blueprint.size_divisible,
         side => side,
     };
     Size::new(side(original.height), side(original.width))
@@ -117,14 +117,14 @@ fn resized_size(original: Size, config: &TransformConfig) -> Size {
 fn resize(
     image: &RgbImage,
     resized: Size,
-    config: &TransformConfig,
+    blueprint: &TransformBlueprint,
     pixels: &mut [f32],
     stride: usize,
 ) {
     // 256 byte values a channel: normalise each once.
     let normalised: [[f32; 256]; 3] = std::array::from_fn(|channel| {
         std::array::from_fn(|byte| {
-            (byte as f32 / 255.0 - config.mean[channel]) / config.std[channel]
+            (byte as f32 / 255.0 - blueprint.mean[channel]) / blueprint.std[channel]
         })
     });
     let bytes = image.as_raw();
@@ -161,9 +161,9 @@ mod tests {
     use super::*;
     use crate::fixture::{Fixture, difference, edges};
 
-    fn config(min_size: usize, max_size: usize) -> TransformConfig {
+    fn blueprint(min_size: usize, max_size: usize) -> TransformBlueprint {
         let (mean, std) = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]);
-        TransformConfig {
+        TransformBlueprint {
             min_size,
             max_size,
             mean,
@@ -177,9 +177,9 @@ mod tests {
         let ops = Fixture::ops();
         for case in ops.cases("transform") {
             let bound = |name: &str| ops.indices(&format!("{case}{name}"))[0];
-            let config = config(bound("min_size"), bound("max_size"));
+            let blueprint = blueprint(bound("min_size"), bound("max_size"));
             let Transformed { input, frame } =
-                transform(&ops.image(&format!("{case}image")), &config).unwrap();
+                transform(&ops.image(&format!("{case}image")), &blueprint).unwrap();
             assert_eq!(
                 frame.resized,
                 ops.size(&format!("{case}expected_size")),
@@ -218,7 +218,7 @@ mod tests {
 
     #[test]
     fn no_side_vanishes_however_thin_the_image() {
-        let frame = Frame::new(Size::new(1, 20_000), &config(352, 544));
+        let frame = Frame::new(Size::new(1, 20_000), &blueprint(352, 544));
         assert_eq!(
             (frame.resized, frame.padded),
             (Size::new(32, 544), Size::new(32, 544))
@@ -227,14 +227,14 @@ mod tests {
         assert_eq!(whole, BBox::new(0.0, 0.0, 20_000.0, 1.0));
         // Torchvision resizes this one, to one row.
         assert_eq!(
-            Frame::new(Size::new(1, 500), &config(352, 544)).resized,
+            Frame::new(Size::new(1, 500), &blueprint(352, 544)).resized,
             Size::new(1, 544)
         );
     }
 
     #[test]
     fn an_image_without_pixels_is_refused() {
-        let error = transform(&RgbImage::new(0, 7), &config(352, 544)).unwrap_err();
+        let error = transform(&RgbImage::new(0, 7), &blueprint(352, 544)).unwrap_err();
         assert_eq!(
             error.to_string(),
             "cannot segment an image of 0×7 pixels: it has no pixels"

@@ -1,29 +1,26 @@
 //! Model families: what a checkpoint's tensors mean.
 //!
-//! Each family is one file: how it is recognised, what its tensors are called here, its
-//! configuration and its classes. This is the only place that asks which family it is. It hands
-//! over tensors under canonical names (torchvision's), a [`ModelConfig`] and [`Labels`]; it knows
-//! nothing of the network that they become.
+//! Each family is one file: how it is recognised, what its tensors are called here, its blueprint
+//! and its classes. This is the only place that asks which family it is. It leaves the tensors
+//! under canonical names (torchvision's) and hands over a [`Meaning`]; it knows
+//! nothing of the network that they become. A canonical checkpoint explains itself and needs no
+//! family.
 
+mod canonical;
 mod coco;
 mod compact;
-#[cfg(test)]
-mod tests;
+mod meaning;
 mod torchvision;
 
-use std::collections::BTreeMap;
-use std::fmt;
-use std::path::Path;
+pub(crate) use canonical::describe;
+pub(crate) use meaning::Meaning;
 
-use crate::checkpoint::{Checkpoint, StateDict, printable, safetensors};
-use crate::config::ModelConfig;
+use crate::checkpoint::{Checkpoint, StateDict, printable};
 use crate::error::{Error, Result};
-use crate::labels::Labels;
 
 /// A kind of Mask R-CNN: an architecture together with the way its checkpoints are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Family {
+enum Family {
     /// The embedded default: EfficientNet-Lite0 with a narrow pyramid.
     Compact,
     /// torchvision's `maskrcnn_resnet50_fpn`.
@@ -34,7 +31,7 @@ impl Family {
     const ALL: [Self; 2] = [Self::Compact, Self::TorchvisionV1];
 
     /// The name in the metadata of canonical checkpoints and in reports.
-    pub fn name(self) -> &'static str {
+    fn name(self) -> &'static str {
         match self {
             Self::Compact => "compact",
             Self::TorchvisionV1 => "torchvision-v1",
@@ -42,149 +39,31 @@ impl Family {
     }
 }
 
-impl fmt::Display for Family {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
+/// Gives the tensors of a checkpoint their canonical names, and says what they are.
+///
+/// # Errors
+///
+/// When the checkpoint belongs to no known family, or describes itself in a way that makes no sense.
+pub(crate) fn adapt(checkpoint: &mut Checkpoint) -> Result<Meaning> {
+    strip_wrapper(&mut checkpoint.tensors)?;
+    if let Some(meaning) = canonical::read(checkpoint)? {
+        return Ok(meaning);
     }
-}
-
-/// The parameters of a network, its configuration and its classes, read from a checkpoint and not
-/// yet a network.
-pub struct Weights {
-    pub(crate) checkpoint: Checkpoint,
-    pub(crate) config: ModelConfig,
-    pub(crate) labels: Labels,
-    family: Family,
-}
-
-impl fmt::Debug for Weights {
-    /// Leaves out the numbers, of which there are millions.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            family,
-            config,
-            labels,
-            ..
-        } = self;
-        f.debug_struct("Weights")
-            .field("family", family)
-            .field("config", config)
-            .field("labels", labels)
-            .finish_non_exhaustive()
-    }
-}
-
-/// The width of the numbers in a checkpoint that is written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Precision {
-    /// 32 bits, as the network computes.
-    #[default]
-    Single,
-    /// 16 bits: half the size, and scores that move in the third decimal.
-    Half,
-}
-
-/// The checkpoint that is part of the program.
-static EMBEDDED: &[u8] = include_bytes!("../../weights/compact.safetensors");
-
-impl Weights {
-    /// The file name of the embedded checkpoint, for reports.
-    pub const EMBEDDED_NAME: &str = "compact.safetensors";
-
-    /// The small network that is part of the program. See its model card in `weights/README.md`.
-    ///
-    /// # Errors
-    ///
-    /// Never, unless the program was built with another file in its place.
-    pub fn embedded() -> Result<Self> {
-        Self::from_checkpoint(Checkpoint::from_static(EMBEDDED)?)
-    }
-
-    /// The checkpoint in a file: safetensors, or either form of PyTorch's `.pth`, told apart by
-    /// content. The file is mapped into memory and must not change until a network was made of it.
-    ///
-    /// # Errors
-    ///
-    /// When the file cannot be read, is no checkpoint, is damaged, or belongs to no known family.
-    pub fn open(path: &Path) -> Result<Self> {
-        Self::from_checkpoint(Checkpoint::open(path)?)
-    }
-
-    /// The checkpoint in memory, as [`open`](Self::open).
-    ///
-    /// # Errors
-    ///
-    /// When the bytes are no checkpoint, are damaged, or belong to no known family.
-    pub fn from_bytes(bytes: Vec<u8>) -> Result<Self> {
-        Self::from_checkpoint(Checkpoint::from_bytes(bytes)?)
-    }
-
-    fn from_checkpoint(mut checkpoint: Checkpoint) -> Result<Self> {
-        let family = recognise(&mut checkpoint)?;
-        let (config, labels) = match family {
-            Family::Compact => compact::adapt(&checkpoint)?,
-            Family::TorchvisionV1 => torchvision::adapt_v1(&mut checkpoint)?,
-        };
-        Ok(Self {
-            checkpoint,
-            config,
-            labels,
-            family,
-        })
-    }
-
-    /// The family that the checkpoint belongs to.
-    pub fn family(&self) -> Family {
-        self.family
-    }
-
-    /// How the checkpoint is stored, in words, such as `safetensors`.
-    pub fn format(&self) -> impl fmt::Display + use<> {
-        self.checkpoint.format
-    }
-
-    /// The SHA-256 of the checkpoint file in hexadecimal digits. Reads all of it.
-    pub fn sha256(&self) -> String {
-        self.checkpoint.sha256()
-    }
-
-    /// The names of the classes that the network knows.
-    pub fn labels(&self) -> impl Iterator<Item = &str> {
-        self.labels.named().map(|label| &*label.name)
-    }
-
-    /// Writes the checkpoint as safetensors with canonical names, which [`open`](Self::open) reads
-    /// without a copy, and torchvision too. The file appears whole or not at all.
-    ///
-    /// # Errors
-    ///
-    /// When a tensor is not of floating-point numbers, or the file cannot be written.
-    pub fn save(mut self, path: &Path, precision: Precision) -> Result<()> {
-        let mut metadata = BTreeMap::from([("format".to_owned(), "pt".to_owned())]);
-        // What the checkpoint says of itself (the compact family's configuration) goes along.
-        metadata.append(&mut self.checkpoint.metadata);
-        metadata.insert("family".to_owned(), self.family.name().to_owned());
-        metadata.insert("labels".to_owned(), self.labels.to_json());
-        let names: Vec<String> = self.checkpoint.tensors.names().map(str::to_owned).collect();
-        let mut tensors = Vec::with_capacity(names.len());
-        for name in names {
-            let shape = self
-                .checkpoint
-                .tensors
-                .shape(&name)
-                .unwrap_or_default()
-                .to_vec();
-            let tensor = self.checkpoint.tensors.take(&name, &shape)?;
-            tensors.push((name, tensor));
-        }
-        safetensors::save(path, &tensors, metadata, precision == Precision::Half)
-    }
+    let family = recognise(checkpoint)?;
+    let (blueprint, labels) = match family {
+        Family::Compact => compact::adapt(checkpoint)?,
+        Family::TorchvisionV1 => torchvision::adapt_v1(checkpoint)?,
+    };
+    Ok(Meaning {
+        family: family.name().to_owned(),
+        blueprint,
+        labels,
+    })
 }
 
 /// Which family a checkpoint belongs to: by what it says of itself, else by tensors that only one
 /// family has.
-fn recognise(checkpoint: &mut Checkpoint) -> Result<Family> {
-    strip_wrapper(&mut checkpoint.tensors)?;
+fn recognise(checkpoint: &Checkpoint) -> Result<Family> {
     if let Some(name) = checkpoint.metadata.get("family") {
         let known = Family::ALL.into_iter().find(|family| family.name() == name);
         return known.ok_or_else(|| unknown(format!("its metadata says `{}`", printable(name))));

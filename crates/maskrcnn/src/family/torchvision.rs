@@ -5,11 +5,11 @@
 use std::ops::RangeInclusive;
 
 use super::coco;
-use crate::checkpoint::{Checkpoint, StateDict};
-use crate::config::{
-    BackboneConfig, BoxHeadConfig, FpnConfig, MaskHeadConfig, ModelConfig, PostprocessConfig,
-    ResNetConfig, RpnConfig, TransformConfig,
+use crate::blueprint::{
+    BackboneBlueprint, Blueprint, BoxHeadBlueprint, FpnBlueprint, MaskHeadBlueprint,
+    PostprocessBlueprint, ResNetBlueprint, RpnBlueprint, TransformBlueprint,
 };
+use crate::checkpoint::{Checkpoint, StateDict};
 use crate::error::{Error, Result};
 use crate::labels::Labels;
 
@@ -62,7 +62,7 @@ fn has_resnet50_masks(tensors: &StateDict) -> bool {
 ///
 /// When two tensors are the same one under its old and its new name, or the classifier is no
 /// matrix.
-pub(super) fn adapt_v1(checkpoint: &mut Checkpoint) -> Result<(ModelConfig, Labels)> {
+pub(super) fn adapt_v1(checkpoint: &mut Checkpoint) -> Result<(Blueprint, Labels)> {
     let tensors = &mut checkpoint.tensors;
     // Norms that were trained count their batches; inference does not.
     let counters: Vec<String> = tensors
@@ -129,21 +129,21 @@ fn canonical_name(name: &str) -> String {
 }
 
 /// The configuration of v1, torchvision's defaults throughout.
-fn v1(num_classes: i64) -> ModelConfig {
-    ModelConfig {
-        transform: TransformConfig {
+fn v1(num_classes: i64) -> Blueprint {
+    Blueprint {
+        transform: TransformBlueprint {
             min_size: 800,
             max_size: 1333,
             mean: [0.485, 0.456, 0.406], // ImageNet's
             std: [0.229, 0.224, 0.225],
             size_divisible: 32,
         },
-        backbone: BackboneConfig::ResNet(ResNetConfig {
+        backbone: BackboneBlueprint::ResNet(ResNetBlueprint {
             blocks: [3, 4, 6, 3],
             norm_epsilon: V1_NORM_EPSILON,
         }),
-        fpn: FpnConfig { channels: 256 },
-        rpn: RpnConfig {
+        fpn: FpnBlueprint { channels: 256 },
+        rpn: RpnBlueprint {
             anchor_sizes: vec![32.0, 64.0, 128.0, 256.0, 512.0],
             aspect_ratios: vec![0.5, 1.0, 2.0],
             pre_nms_top_n: 1000,
@@ -151,19 +151,19 @@ fn v1(num_classes: i64) -> ModelConfig {
             nms_thresh: 0.7,
             min_size: 1e-3,
         },
-        box_head: BoxHeadConfig {
+        box_head: BoxHeadBlueprint {
             resolution: 7,
             sampling_ratio: 2,
             hidden: 1024,
             delta_weights: [10.0, 10.0, 5.0, 5.0],
         },
-        mask_head: MaskHeadConfig {
+        mask_head: MaskHeadBlueprint {
             resolution: 14,
             sampling_ratio: 2,
             convolutions: 4,
             channels: 256,
         },
-        postprocess: PostprocessConfig {
+        postprocess: PostprocessBlueprint {
             score_thresh: 0.05,
             nms_thresh: 0.5,
             detections_per_image: 100,

@@ -1,11 +1,12 @@
 //! The networks that compute C2..C5. A closed set: each is chosen by the model's configuration.
 
-use tch::Tensor;
+use tch::{Device, Tensor};
 
 use super::efficientnet_lite::EfficientNetLite0;
+use super::parameters::Parameters;
 use super::resnet::ResNet;
-use super::{Parameters, TchResult};
-use crate::config::BackboneConfig;
+use super::torch::{Prepare, TchResult};
+use crate::blueprint::BackboneBlueprint;
 use crate::error::Result;
 
 /// A feature extractor with outputs at strides 4, 8, 16 and 32.
@@ -21,11 +22,13 @@ impl Backbone {
     /// # Errors
     ///
     /// When a tensor is missing or has another shape.
-    pub fn new(parameters: &mut Parameters, config: &BackboneConfig) -> Result<Self> {
+    pub fn new(parameters: &mut Parameters, blueprint: &BackboneBlueprint) -> Result<Self> {
         let scope = "backbone.body";
-        Ok(match config {
-            BackboneConfig::ResNet(config) => Self::ResNet(ResNet::new(parameters, scope, config)?),
-            BackboneConfig::EfficientNetLite0 => {
+        Ok(match blueprint {
+            BackboneBlueprint::ResNet(blueprint) => {
+                Self::ResNet(ResNet::new(parameters, scope, blueprint)?)
+            }
+            BackboneBlueprint::EfficientNetLite0 => {
                 Self::EfficientNetLite0(EfficientNetLite0::new(parameters, scope)?)
             }
         })
@@ -44,6 +47,15 @@ impl Backbone {
         match self {
             Self::ResNet(resnet) => resnet.forward(input),
             Self::EfficientNetLite0(efficientnet) => efficientnet.forward(input),
+        }
+    }
+}
+
+impl Prepare for Backbone {
+    fn prepare(&mut self, device: Device) -> Result<()> {
+        match self {
+            Self::ResNet(resnet) => resnet.prepare(device),
+            Self::EfficientNetLite0(efficientnet) => efficientnet.prepare(device),
         }
     }
 }

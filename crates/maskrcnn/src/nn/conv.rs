@@ -1,9 +1,11 @@
-//! Convolutions with their norms folded in.
+//! Convolutions, and the norms behind them.
 
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
-use super::{Parameters, TchResult, channels_last, onednn};
-use crate::error::{Error, Result};
+use super::onednn;
+use super::parameters::Parameters;
+use super::torch::{Prepare, TchResult, channels_last, during};
+use crate::error::Result;
 
 /// What a convolution does apart from its values. Padding is always half the kernel, so that stride
 /// 1 keeps the size.
@@ -51,12 +53,14 @@ impl ConvShape {
     }
 }
 
-/// A convolution with a bias: `[N, input, H, W]` to `[N, output, ⌈H/stride⌉, ⌈W/stride⌉]` for odd
-/// kernels.
+/// A convolution, and the batch norm behind it where there is one: `[N, input, H, W]` to
+/// `[N, output, ⌈H/stride⌉, ⌈W/stride⌉]` for odd kernels.
 #[derive(Debug)]
 pub(crate) struct Conv {
     weight: Tensor,
-    bias: Tensor,
+    bias: Option<Tensor>,
+    /// Gone once it is folded.
+    norm: Option<Norm>,
     shape: ConvShape,
 }
 
@@ -69,15 +73,16 @@ impl Conv {
     pub fn new(parameters: &mut Parameters, name: &str, shape: ConvShape) -> Result<Self> {
         let weight = parameters.take(&format!("{name}.weight"), &shape.weight())?;
         let bias = parameters.take(&format!("{name}.bias"), &[shape.output])?;
-        Self::placed(parameters, weight, bias, shape)
+        Ok(Self {
+            weight,
+            bias: Some(bias),
+            norm: None,
+            shape,
+        })
     }
 
     /// A convolution without a bias (`{name}.weight`) and the batch norm behind it
-    /// (`{norm}.weight`, `.bias`, `.running_mean`, `.running_var`) as one convolution.
-    ///
-    /// With s = weight / √(var + ε), norm(conv(x)) = conv(x) · s + (bias − mean · s): the scale
-    /// goes into the filters, the rest is the bias. Computed in f64, so that folding costs no
-    /// accuracy. torchvision `ops/misc.py`, `FrozenBatchNorm2d.forward`.
+    /// (`{norm}.weight`, `.bias`, `.running_mean`, `.running_var`).
     ///
     /// # Errors
     ///
@@ -90,25 +95,11 @@ impl Conv {
         shape: ConvShape,
     ) -> Result<Self> {
         let weight = parameters.take(&format!("{name}.weight"), &shape.weight())?;
-        let mut statistic = |of: &str| parameters.take(&format!("{norm}.{of}"), &[shape.output]);
-        let (gain, shift) = (statistic("weight")?, statistic("bias")?);
-        let (mean, variance) = (statistic("running_mean")?, statistic("running_var")?);
-        let (weight, bias) = fold(&weight, &gain, &shift, &mean, &variance, epsilon)
-            .map_err(|e| Error::torch("folding a batch norm into its convolution", e))?;
-        Self::placed(parameters, weight, bias, shape)
-    }
-
-    fn placed(
-        parameters: &Parameters,
-        weight: Tensor,
-        bias: Tensor,
-        shape: ConvShape,
-    ) -> Result<Self> {
-        let weight = channels_last(&weight)
-            .map_err(|e| Error::torch("laying out a convolution's weights", e))?;
+        let norm = Norm::new(parameters, norm, shape.output, epsilon)?;
         Ok(Self {
-            weight: parameters.place(weight)?,
-            bias: parameters.place(bias)?,
+            weight,
+            bias: None,
+            norm: Some(norm),
             shape,
         })
     }
@@ -121,7 +112,12 @@ impl Conv {
             groups,
             ..
         } = self.shape;
-        onednn::convolution(input, &self.weight, &self.bias, kernel / 2, stride, groups)
+        let (weight, bias) = (&self.weight, self.bias.as_ref());
+        let output = onednn::convolution(input, weight, bias, kernel / 2, stride, groups)?;
+        match &self.norm {
+            Some(norm) => norm.forward(&output),
+            None => Ok(output),
+        }
     }
 
     /// The convolution and a ReLU in place of its output.
@@ -130,70 +126,119 @@ impl Conv {
     }
 }
 
-/// The weight and bias of the one convolution that does what a convolution `[O, I, k, k]` and the
-/// norm behind it do.
-fn fold(
-    weight: &Tensor,
-    gain: &Tensor,
-    shift: &Tensor,
-    mean: &Tensor,
-    variance: &Tensor,
-    epsilon: f64,
-) -> TchResult<(Tensor, Tensor)> {
-    let double = |tensor: &Tensor| tensor.f_to_kind(Kind::Double);
-    let scale = double(gain)?.f_div(&double(variance)?.f_add_scalar(epsilon)?.f_sqrt()?)?; // [O]
-    let bias = double(shift)?.f_sub(&double(mean)?.f_mul(&scale)?)?;
-    let weight = double(weight)?.f_mul(&scale.f_view([-1, 1, 1, 1])?)?;
-    Ok((weight.f_to_kind(Kind::Float)?, bias.f_to_kind(Kind::Float)?))
+impl Prepare for Conv {
+    fn prepare(&mut self, device: Device) -> Result<()> {
+        if let Some(norm) = self.norm.take() {
+            let (weight, bias) = norm
+                .fold(&self.weight, self.bias.as_ref())
+                .map_err(during("folding a batch norm into its convolution"))?;
+            (self.weight, self.bias) = (weight, Some(bias));
+        }
+        let laid_out =
+            channels_last(&self.weight).map_err(during("laying out a convolution's weights"))?;
+        let moved = during("moving weights to the device");
+        self.weight = laid_out.f_to_device(device).map_err(&moved)?;
+        if let Some(bias) = &mut self.bias {
+            *bias = bias.f_to_device(device).map_err(&moved)?;
+        }
+        Ok(())
+    }
 }
 
-/// The 2×2, stride 2 transposed convolution that doubles the size of the mask features.
+/// A batch norm of a trained network: each channel times a scale, plus a shift.
 ///
-/// Kernel and stride being equal, no two taps meet: every output pixel is one matrix product of its
-/// input pixel, and all of them are one 1×1 convolution.
+/// torchvision `ops/misc.py`, `FrozenBatchNorm2d.forward`.
 #[derive(Debug)]
-pub(crate) struct Deconv {
-    weight: Tensor,
-    bias: Tensor,
+struct Norm {
+    gain: Tensor,
+    shift: Tensor,
+    mean: Tensor,
+    variance: Tensor,
+    epsilon: f64,
 }
 
-impl Deconv {
-    /// From `{name}.weight` `[input, output, 2, 2]` and `{name}.bias`.
-    ///
-    /// # Errors
-    ///
-    /// When a tensor is missing or has another shape.
-    pub fn new(parameters: &mut Parameters, name: &str, input: i64, output: i64) -> Result<Self> {
-        let weight = parameters.take(&format!("{name}.weight"), &[input, output, 2, 2])?;
-        let bias = parameters.take(&format!("{name}.bias"), &[output])?;
-        // [input, output, 2, 2] -> one row of the matrix for each (dy, dx, output): [4·output,
-        // input, 1, 1]
-        let weight = weight
-            .f_permute([2, 3, 1, 0])
-            .and_then(|w| w.f_reshape([4 * output, input, 1, 1]))
-            .and_then(|w| w.f_contiguous())
-            .map_err(|e| Error::torch("laying out a deconvolution's weights", e))?;
-        let bias = bias
-            .f_repeat([4])
-            .map_err(|e| Error::torch("laying out a deconvolution's bias", e))?;
+impl Norm {
+    fn new(parameters: &mut Parameters, name: &str, channels: i64, epsilon: f64) -> Result<Self> {
+        let mut statistic = |of: &str| parameters.take(&format!("{name}.{of}"), &[channels]);
         Ok(Self {
-            weight: parameters.place(weight)?,
-            bias: parameters.place(bias)?,
+            gain: statistic("weight")?,
+            shift: statistic("bias")?,
+            mean: statistic("running_mean")?,
+            variance: statistic("running_var")?,
+            epsilon,
         })
     }
 
-    /// `[N, input, H, W]` to `[N, output, 2H, 2W]`; channels-last in, channels-last out. `N` may be
-    /// 0.
-    pub fn forward(&self, input: &Tensor) -> TchResult<Tensor> {
-        let size = input.size();
-        let (n, height, width) = (size[0], size[2], size[3]);
-        let output = self.bias.size()[0] / 4;
-        onednn::convolution(input, &self.weight, &self.bias, 0, 1, 1)? // [N, 4·output, H, W]
-            .f_permute([0, 2, 3, 1])?
-            .f_view([n, height, width, 2, 2, output])?
-            .f_permute([0, 1, 3, 2, 4, 5])? // [N, H, 2, W, 2, output]
-            .f_contiguous()?
-            .f_view([n, 2 * height, 2 * width, output])?
-            .f_permute([0, 3, 1, 2]) // [N, output, 2H, 2W]
+    /// The scale s = gain / √(variance + ε) and the shift − mean · s, `[C]` each, in f64.
+    fn affine(&self) -> TchResult<(Tensor, Tensor)> {
+        let double = |tensor: &Tensor| tensor.f_to_kind(Kind::Double);
+        let deviation = double(&self.variance)?
+            .f_add_scalar(self.epsilon)?
+            .f_sqrt()?;
+        let scale = double(&self.gain)?.f_div(&deviation)?; // [C]
+        let shift = double(&self.shift)?.f_sub(&double(&self.mean)?.f_mul(&scale)?)?;
+        Ok((scale, shift))
+    }
+
+    /// `[N, C, H, W]` to the same.
+    fn forward(&self, input: &Tensor) -> TchResult<Tensor> {
+        let (scale, shift) = self.affine()?;
+        let channels = |tensor: Tensor| tensor.f_to_kind(Kind::Float)?.f_view([1, -1, 1, 1]);
+        input.f_mul(&channels(scale)?)?.f_add(&channels(shift)?)
+    }
+
+    /// The weight and bias of the one convolution that does what a convolution `[C, I, k, k]`, with
+    /// a bias `[C]` or without, and this norm behind it do.
+    ///
+    /// norm(conv(x) + b) = conv(x) · s + (shift + b · s): the scale goes into the filters, the rest
+    /// is the bias. Computed in f64, so that folding costs no accuracy.
+    fn fold(&self, weight: &Tensor, bias: Option<&Tensor>) -> TchResult<(Tensor, Tensor)> {
+        let (scale, mut shift) = self.affine()?;
+        if let Some(bias) = bias {
+            shift = shift.f_add(&bias.f_to_kind(Kind::Double)?.f_mul(&scale)?)?;
+        }
+        let filters = weight
+            .f_to_kind(Kind::Double)?
+            .f_mul(&scale.f_view([-1, 1, 1, 1])?)?;
+        Ok((
+            filters.f_to_kind(Kind::Float)?,
+            shift.f_to_kind(Kind::Float)?,
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn random(shape: &[i64]) -> Tensor {
+        Tensor::rand(shape, (Kind::Float, Device::Cpu))
+    }
+
+    #[test]
+    fn a_prepared_convolution_computes_what_it_was_given() {
+        for bias in [None, Some(random(&[6]))] {
+            let shape = ConvShape::new(4, 6, 3).stride(2);
+            let mut conv = Conv {
+                weight: random(&shape.weight()),
+                bias,
+                norm: Some(Norm {
+                    gain: random(&[6]),
+                    shift: random(&[6]),
+                    mean: random(&[6]),
+                    variance: random(&[6]),
+                    epsilon: 1e-3,
+                }),
+                shape,
+            };
+            let input = channels_last(&random(&[1, 4, 9, 13])).unwrap();
+            let given = conv.forward(&input).unwrap();
+            conv.prepare(Device::Cpu).unwrap();
+            assert!(conv.norm.is_none());
+            let prepared = conv.forward(&input).unwrap();
+            assert_eq!(prepared.size(), [1, 6, 5, 7]);
+            let apart = (given - prepared).abs().max().double_value(&[]);
+            assert!(apart < 1e-4, "{apart}");
+        }
     }
 }

@@ -3,9 +3,11 @@
 //! TensorFlow's `tpu` repository, `models/official/efficientnet/lite`. Symmetric padding and folded
 //! norms, as the compact checkpoint was trained.
 
-use tch::Tensor;
+use tch::{Device, Tensor};
 
-use super::{Conv, ConvShape, Parameters, TchResult};
+use super::conv::{Conv, ConvShape};
+use super::parameters::Parameters;
+use super::torch::{Prepare, TchResult};
 use crate::error::Result;
 
 /// One row of the architecture's table.
@@ -28,7 +30,7 @@ const fn row(expansion: i64, kernel: i64, channels: i64, blocks: usize, stride: 
 }
 
 /// EfficientNet paper, table 1; Lite0 keeps B0's widths and depths.
-const STAGES: [Row; 7] = [
+const ROWS: [Row; 7] = [
     row(1, 3, 16, 1, 1),
     row(6, 3, 24, 2, 2),
     row(6, 5, 40, 2, 2),
@@ -54,10 +56,10 @@ pub(crate) struct EfficientNetLite0 {
 impl EfficientNetLite0 {
     /// Channels of C2..C5.
     pub const CHANNELS: [i64; 4] = [
-        STAGES[TAPS[0]].channels,
-        STAGES[TAPS[1]].channels,
-        STAGES[TAPS[2]].channels,
-        STAGES[TAPS[3]].channels,
+        ROWS[TAPS[0]].channels,
+        ROWS[TAPS[1]].channels,
+        ROWS[TAPS[2]].channels,
+        ROWS[TAPS[3]].channels,
     ];
 
     /// From the tensors below `scope`: `stem`, `stages.{stage}.{block}`.
@@ -73,7 +75,7 @@ impl EfficientNetLite0 {
         )?;
         let mut stages = Vec::new();
         let mut input = STEM_CHANNELS;
-        for (i, row) in STAGES.iter().enumerate() {
+        for (i, row) in ROWS.iter().enumerate() {
             let mut blocks = Vec::new();
             for block in 0..row.blocks {
                 let stride = if block == 0 { row.stride } else { 1 };
@@ -101,6 +103,13 @@ impl EfficientNetLite0 {
             }
         }
         Ok(features)
+    }
+}
+
+impl Prepare for EfficientNetLite0 {
+    fn prepare(&mut self, device: Device) -> Result<()> {
+        self.stem.prepare(device)?;
+        self.stages.prepare(device)
     }
 }
 
@@ -157,5 +166,13 @@ impl InvertedResidual {
         } else {
             Ok(x)
         }
+    }
+}
+
+impl Prepare for InvertedResidual {
+    fn prepare(&mut self, device: Device) -> Result<()> {
+        self.expand.prepare(device)?;
+        self.depthwise.prepare(device)?;
+        self.project.prepare(device)
     }
 }

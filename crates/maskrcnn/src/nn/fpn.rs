@@ -1,10 +1,12 @@
 //! The feature pyramid. "Feature Pyramid Networks for Object Detection",
 //! <https://arxiv.org/abs/1612.03144>.
 
-use tch::Tensor;
+use tch::{Device, Tensor};
 
-use super::{Conv, ConvShape, Parameters, TchResult};
-use crate::config::FpnConfig;
+use super::conv::{Conv, ConvShape};
+use super::parameters::Parameters;
+use super::torch::{Prepare, TchResult};
+use crate::blueprint::FpnBlueprint;
 use crate::error::Result;
 
 /// Lateral 1×1 convolutions, a top-down sum, and a 3×3 convolution on each level.
@@ -23,11 +25,15 @@ impl FeaturePyramid {
     /// # Errors
     ///
     /// When a tensor is missing or has another shape.
-    pub fn new(parameters: &mut Parameters, inputs: [i64; 4], config: &FpnConfig) -> Result<Self> {
+    pub fn new(
+        parameters: &mut Parameters,
+        inputs: [i64; 4],
+        blueprint: &FpnBlueprint,
+    ) -> Result<Self> {
         let (mut inner, mut layer) = (Vec::new(), Vec::new());
         for (i, &input) in inputs.iter().enumerate() {
-            let lateral = ConvShape::new(input, config.channels, 1);
-            let smooth = ConvShape::new(config.channels, config.channels, 3);
+            let lateral = ConvShape::new(input, blueprint.channels, 1);
+            let smooth = ConvShape::new(blueprint.channels, blueprint.channels, 3);
             inner.push(Conv::new(
                 parameters,
                 &format!("backbone.fpn.inner_blocks.{i}.0"),
@@ -59,5 +65,12 @@ impl FeaturePyramid {
         let p6 = pyramid[pyramid.len() - 1].f_max_pool2d([1, 1], [2, 2], [0, 0], [1, 1], false)?;
         pyramid.push(p6);
         Ok(pyramid)
+    }
+}
+
+impl Prepare for FeaturePyramid {
+    fn prepare(&mut self, device: Device) -> Result<()> {
+        self.inner.prepare(device)?;
+        self.layer.prepare(device)
     }
 }

@@ -3,29 +3,29 @@
 //! Left to itself libtorch takes another library with another number of threads (a 1×1 convolution
 //! by one thread is a matrix product by MKL), and MKL's sums change with the number of threads and
 //! with the vendor of the processor. oneDNN's kernels give each sum to one thread. Which kernel it
-//! takes depends on the instruction set; see [`crate::determinism`] for how that is settled.
+//! takes depends on the instruction set; see [`crate::runtime`] for how that is settled.
 //!
 //! Other devices than the processor, and a libtorch without oneDNN, compute in their own way.
 
 use tch::{Device, Tensor};
 
-use super::TchResult;
+use super::torch::TchResult;
 
-/// `input` `[N, I, H, W]` convolved with `weight` `[O, I / groups, k, k]` and `bias` `[O]` added:
+/// `input` `[N, I, H, W]` convolved with `weight` `[O, I / groups, k, k]` and `bias` `[O]`, if any, added:
 /// `[N, O, H', W']`. Channels-last in, channels-last out. `N` may be 0.
 pub(super) fn convolution(
     input: &Tensor,
     weight: &Tensor,
-    bias: &Tensor,
+    bias: Option<&Tensor>,
     padding: i64,
     stride: i64,
     groups: i64,
 ) -> TchResult<Tensor> {
     let (padding, stride, dilation) = ([padding; 2], [stride; 2], [1; 2]);
     if serves(input) {
-        input.f_mkldnn_convolution(weight, Some(bias), padding, stride, dilation, groups)
+        input.f_mkldnn_convolution(weight, bias, padding, stride, dilation, groups)
     } else {
-        input.f_conv2d(weight, Some(bias), stride, padding, dilation, groups)
+        input.f_conv2d(weight, bias, stride, padding, dilation, groups)
     }
 }
 
@@ -42,7 +42,14 @@ pub(super) fn linear(input: &Tensor, weight: &Tensor, bias: &Tensor) -> TchResul
     let image = input
         .f_view([1, 1, rows, columns])?
         .f_permute([0, 3, 1, 2])?; // [1, I, 1, N], channels-last
-    let product = convolution(&image, &weight.f_view([-1, columns, 1, 1])?, bias, 0, 1, 1)?; // [1, O, 1, N]
+    let product = convolution(
+        &image,
+        &weight.f_view([-1, columns, 1, 1])?,
+        Some(bias),
+        0,
+        1,
+        1,
+    )?; // [1, O, 1, N]
     product.f_permute([0, 2, 3, 1])?.f_view([rows, -1])
 }
 
@@ -83,7 +90,7 @@ mod tests {
         let maps = convolution(
             &zeros(&[0, 3, 5, 7]),
             &zeros(&[4, 3, 3, 3]),
-            &zeros(&[4]),
+            Some(&zeros(&[4])),
             1,
             2,
             1,

@@ -4,10 +4,12 @@
 //! The stride of a layer is in the 3×3 convolution of its first block, as in torchvision
 //! (`models/resnet.py`, "v1.5").
 
-use tch::Tensor;
+use tch::{Device, Tensor};
 
-use super::{Conv, ConvShape, Parameters, TchResult};
-use crate::config::ResNetConfig;
+use super::conv::{Conv, ConvShape};
+use super::parameters::Parameters;
+use super::torch::{Prepare, TchResult};
+use crate::blueprint::ResNetBlueprint;
 use crate::error::Result;
 
 /// Channels that a block gives for each channel that its 3×3 convolution has.
@@ -33,8 +35,12 @@ impl ResNet {
     /// # Errors
     ///
     /// When a tensor is missing or has another shape.
-    pub fn new(parameters: &mut Parameters, scope: &str, config: &ResNetConfig) -> Result<Self> {
-        let epsilon = config.norm_epsilon;
+    pub fn new(
+        parameters: &mut Parameters,
+        scope: &str,
+        blueprint: &ResNetBlueprint,
+    ) -> Result<Self> {
+        let epsilon = blueprint.norm_epsilon;
         let stem_shape = ConvShape::new(3, WIDTH, 7).stride(2);
         let stem = Conv::with_norm(
             parameters,
@@ -45,7 +51,7 @@ impl ResNet {
         )?;
         let mut layers = Vec::new();
         let mut input = WIDTH;
-        for (i, &count) in config.blocks.iter().enumerate() {
+        for (i, &count) in blueprint.blocks.iter().enumerate() {
             let width = WIDTH << i;
             let mut blocks = Vec::new();
             for block in 0..count {
@@ -73,6 +79,13 @@ impl ResNet {
             features.push(x.shallow_clone());
         }
         Ok(features)
+    }
+}
+
+impl Prepare for ResNet {
+    fn prepare(&mut self, device: Device) -> Result<()> {
+        self.stem.prepare(device)?;
+        self.layers.prepare(device)
     }
 }
 
@@ -134,5 +147,20 @@ impl Bottleneck {
             None => x.f_add_(input)?,
         }
         .f_relu_()
+    }
+}
+
+impl Prepare for Bottleneck {
+    fn prepare(&mut self, device: Device) -> Result<()> {
+        let Self {
+            conv1,
+            conv2,
+            conv3,
+            downsample,
+        } = self;
+        for conv in [conv1, conv2, conv3] {
+            conv.prepare(device)?;
+        }
+        downsample.prepare(device)
     }
 }

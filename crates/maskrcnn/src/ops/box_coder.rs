@@ -1,7 +1,7 @@
 //! Box regression deltas.
 
 use super::elementary::exp;
-use crate::geometry::BBox;
+use detections::BBox;
 
 /// Decodes deltas against the boxes that they were regressed from.
 #[derive(Clone, Copy, Debug)]

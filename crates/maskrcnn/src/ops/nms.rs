@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use crate::geometry::BBox;
+use detections::BBox;
 
 /// Above this many boxes torchvision suppresses each group by itself; up to it, it shifts the
 /// groups apart and suppresses once. The two differ by the rounding of the shifted coordinates, so

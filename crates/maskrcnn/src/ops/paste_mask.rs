@@ -1,8 +1,8 @@
 //! From the mask head's square of probabilities to the pixels of the image.
 
-use crate::detection::Mask;
-use crate::geometry::{BBox, Size};
 use crate::ops::bilinear::{Resize, Sample};
+use detections::Mask;
+use detections::{BBox, Size};
 
 /// Cells of zeros around a mask before it is enlarged, so that it can end inside its box.
 /// torchvision `models/detection/roi_heads.py`, `paste_masks_in_image`, `padding=1`.

@@ -1,6 +1,6 @@
 //! RoIAlign. "Mask R-CNN" section 3, <https://arxiv.org/abs/1703.06870>.
 
-use crate::geometry::{BBox, Size};
+use detections::{BBox, Size};
 
 /// A feature map in channels-last memory: `data` is `[height, width, channels]`, in feature cells.
 #[derive(Clone, Copy, Debug)]

@@ -17,8 +17,8 @@ use std::collections::HashMap;
 use self::global::Global;
 use self::opcode as op;
 pub(super) use self::value::{Pickle, StorageRef, TensorRef, Value, ValueId};
-use super::Format;
-use super::printable;
+use super::format::Format;
+use super::printable::printable;
 use crate::error::{Error, Result};
 
 /// Steps before a pickle is given up: one an opcode, and one an item where items are copied. Every

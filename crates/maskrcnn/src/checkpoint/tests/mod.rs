@@ -12,8 +12,6 @@ mod refused;
 
 use std::path::PathBuf;
 
-use tch::Tensor;
-
 use super::Checkpoint;
 use crate::error::{Error, Result};
 
@@ -21,6 +19,8 @@ use crate::error::{Error, Result};
 fn path(name: &str) -> PathBuf {
     [
         env!("CARGO_MANIFEST_DIR"),
+        "..",
+        "..",
         "tests",
         "fixtures",
         "checkpoints",
@@ -34,11 +34,6 @@ fn bytes(name: &str) -> Vec<u8> {
     std::fs::read(path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
-/// The elements of a tensor in row-major order.
-fn values(tensor: &Tensor) -> Vec<f32> {
-    Vec::try_from(tensor.flatten(0, -1)).unwrap()
-}
-
 /// Takes every tensor that can be taken, so that every offset that a checkpoint promises is used.
 fn take_all(mut checkpoint: Checkpoint) -> Vec<(String, Vec<i64>, Vec<f32>)> {
     let names: Vec<String> = checkpoint.tensors.names().map(str::to_owned).collect();
@@ -46,7 +41,11 @@ fn take_all(mut checkpoint: Checkpoint) -> Vec<(String, Vec<i64>, Vec<f32>)> {
     for name in names {
         let shape = checkpoint.tensors.shape(&name).unwrap().to_vec();
         match checkpoint.tensors.take(&name, &shape) {
-            Ok(tensor) => taken.push((name, shape, values(&tensor))),
+            Ok(elements) => {
+                let values = elements.into_f32();
+                assert_eq!(values.len() as i64, shape.iter().product::<i64>(), "{name}");
+                taken.push((name, shape, values));
+            }
             Err(Error::Unsupported { .. }) => assert!(checkpoint.tensors.remove(&name)), // integers
             Err(error) => panic!("{name}: {error}"),
         }

@@ -4,9 +4,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use super::super::format::Format;
 use super::super::pickle::{self, Pickle, StorageRef, Value};
+use super::super::printable::printable;
 use super::super::view::View;
-use super::super::{Format, printable};
 use super::{Storages, views};
 use crate::error::{Error, Result};
 

@@ -9,8 +9,9 @@ pub(super) mod zip;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Range;
 
-use super::Format;
+use super::format::Format;
 use super::pickle::{Pickle, StorageRef, TensorRef, Value, ValueId};
+use super::printable::printable;
 use super::view::View;
 use crate::error::{Error, Result};
 
@@ -44,7 +45,7 @@ fn views(pickle: &Pickle, storages: &Storages, format: Format) -> Result<BTreeMa
         };
         if !keys.insert(key) {
             return Err(Error::DuplicateTensor {
-                name: super::printable(key),
+                name: printable(key),
             });
         }
         if let Some(tensor) = tensor {
@@ -88,7 +89,7 @@ fn state_dict<'p>(pickle: &'p Pickle, format: Format) -> Result<&'p [(ValueId, V
             continue;
         };
         if seen.insert(value) && has_tensors(entries) && found.insert(key, entries).is_some() {
-            return Err(format.malformed(format!("`{}` stands twice", super::printable(key))));
+            return Err(format.malformed(format!("`{}` stands twice", printable(key))));
         }
     }
     if let Some(entries) = USUAL_KEYS.iter().find_map(|key| found.get(key)) {
@@ -103,7 +104,7 @@ fn state_dict<'p>(pickle: &'p Pickle, format: Format) -> Result<&'p [(ValueId, V
             let keys = found
                 .into_keys()
                 .take(5)
-                .map(|key| format!("`{}`", super::printable(key)))
+                .map(|key| format!("`{}`", printable(key)))
                 .collect::<Vec<_>>();
             format!(
                 "a PyTorch file with several state dicts ({})",
@@ -158,7 +159,7 @@ fn view(
 /// The bytes of a storage, or of the part of it that is meant. The error is a predicate of the
 /// tensor that asks.
 fn elements(storage: &StorageRef, storages: &Storages) -> Result<Range<usize>, String> {
-    let key = super::printable(storage.key);
+    let key = printable(storage.key);
     let range = storages
         .get(storage.key)
         .ok_or_else(|| format!("lies in storage `{key}`, which is missing"))?;

@@ -8,8 +8,9 @@ use std::ops::Range;
 use zip::read::{ArchiveOffset, Config};
 use zip::{CompressionMethod, ZipArchive};
 
+use super::super::pickle;
+use super::super::printable::printable;
 use super::super::view::View;
-use super::super::{pickle, printable};
 use super::views;
 use crate::checkpoint::Format;
 use crate::error::{Error, Result};

@@ -48,6 +48,32 @@ impl fmt::Display for Device {
     }
 }
 
+/// The device as libtorch names it.
+///
+/// # Errors
+///
+/// When this libtorch, or this machine, does not have it.
+pub(crate) fn present(device: Device) -> Result<tch::Device, Error> {
+    let absent = |reason: String| {
+        Err(Error::Device {
+            device: device.to_string(),
+            reason,
+        })
+    };
+    match device {
+        Device::Cpu => Ok(tch::Device::Cpu),
+        Device::Cuda(number) => match usize::try_from(tch::Cuda::device_count()).unwrap_or(0) {
+            0 => {
+                absent("libtorch finds no CUDA device here; use cpu, or build with a LIBTORCH that has CUDA".to_owned())
+            }
+            count if number >= count => absent(format!("there are {count} CUDA devices, numbered from 0")),
+            _ => Ok(tch::Device::Cuda(number)),
+        },
+        Device::Mps if tch::utils::has_mps() => Ok(tch::Device::Mps),
+        Device::Mps => absent("this libtorch has no Metal; use cpu".to_owned()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

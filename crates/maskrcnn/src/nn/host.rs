@@ -6,7 +6,7 @@
 
 use tch::{Device, Kind, Tensor};
 
-use super::TchResult;
+use super::torch::TchResult;
 
 /// A CPU f32 tensor whose elements lie in order, so that it can be read as a slice.
 #[derive(Debug)]
