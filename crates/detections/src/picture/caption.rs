@@ -179,7 +179,7 @@ fn set(
         .max((LINE_LENGTH * type_size) as i64)
         .min(image.width as i64);
     let width = |text: &str| typeface.set(text, type_size).width();
-    let text = fit(&detection.label, detection.score, |text| {
+    let text = fit(&name(typeface, detection), detection.score, |text| {
         width(text) + 2 * padding <= widest
     });
     let (width, height) = (
@@ -198,12 +198,18 @@ fn set(
     })
 }
 
+/// The label as it can be drawn. One with a letter that cannot falls back to the class's number: a
+/// caption of boxes, or of letters in the wrong order, would say nothing.
+fn name(typeface: &Typeface, detection: &Detection) -> String {
+    typeface
+        .spell(&detection.label)
+        .unwrap_or_else(|| format!("class {}", detection.category_id))
+}
+
 /// `label` and the score to two decimals. What does not fit is shortened: first the label, to an
 /// ellipsis after at least [`SHORTEST_LABEL`] letters; then the score goes, and where not even the
 /// label fits the score stands alone.
 fn fit(label: &str, score: f32, fits: impl Fn(&str) -> bool) -> String {
-    // A line break or a tab would be drawn as a missing glyph.
-    let label = label.split_whitespace().collect::<Vec<_>>().join(" ");
     let letters: Vec<char> = label.chars().collect();
     let score = format!("{score:.2}");
     if letters.is_empty() {
@@ -222,7 +228,7 @@ fn fit(label: &str, score: f32, fits: impl Fn(&str) -> bool) -> String {
     };
     let lengths: Vec<usize> = (SHORTEST_LABEL..letters.len().min(LONGEST_LABEL)).collect();
     match lengths.partition_point(|&kept| fits(&cut(kept))) {
-        0 if short && fits(&label) => label,
+        0 if short && fits(label) => label.to_owned(),
         0 => score,
         fitting => cut(lengths[fitting - 1]),
     }
@@ -296,6 +302,8 @@ fn candidates(caption: &Caption, image: Size) -> Vec<PixelRect> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::geometry::BBox;
+    use crate::mask::Mask;
     use proptest::prelude::*;
 
     const IMAGE: Size = Size::new(100, 160);
@@ -385,13 +393,64 @@ mod tests {
         assert_eq!(plates(&boxes).len(), 6);
     }
 
+    /// What the caption of an object of class 3 with this label says, where there is room.
+    fn words(label: &str) -> String {
+        let detection = Detection {
+            category_id: 3,
+            label: label.into(),
+            score: 0.984,
+            bbox: BBox::new(1.0, 2.0, 30.0, 40.0),
+            mask: Mask::new(IMAGE, 0, 0, Size::new(0, 0), Vec::new()),
+        };
+        fit(&name(&Typeface::new(), &detection), 0.984, |_| true)
+    }
+
+    #[test]
+    fn a_label_in_letters_that_can_be_drawn_is_drawn() {
+        assert_eq!(words("traffic  light\n"), "traffic light 0.98");
+        for label in ["σκύλος", "собака", "犬", "狗", "개", "con chó"] {
+            assert_eq!(words(label), format!("{label} 0.98"));
+        }
+        assert_eq!(words("cafe\u{301}"), words("café"));
+    }
+
+    #[test]
+    fn a_label_that_cannot_be_drawn_is_the_number_of_its_class() {
+        for label in [
+            "كلب",
+            "כלב",
+            "कुत्ता",
+            "หมา",
+            "🐕",
+            "狗 كلب",
+            "dog\u{0}",
+            "\u{10FFFF}",
+        ] {
+            assert_eq!(words(label), "class 3 0.98", "{label}");
+        }
+    }
+
+    #[test]
+    fn a_label_of_wide_letters_is_cut_to_the_same_width() {
+        let typeface = Typeface::new();
+        for label in [
+            "自動販賣機".repeat(4),
+            "soda machine ".repeat(4),
+            "狗dog개".repeat(6),
+        ] {
+            let text = fit(&label, 0.5, |text| typeface.set(text, 17.0).width() <= 200);
+            assert!(text.ends_with("… 0.50"), "{text}");
+            let width = typeface.set(&text, 17.0).width();
+            assert!(
+                (175..=200).contains(&width),
+                "{text} is {width} pixels wide"
+            );
+        }
+    }
+
     #[test]
     fn a_label_is_cut_to_fit_and_the_score_stays() {
-        let fit_to = |most: usize| {
-            fit("traffic  light\n", 0.984, |text| {
-                text.chars().count() <= most
-            })
-        };
+        let fit_to = |most: usize| fit("traffic light", 0.984, |text| text.chars().count() <= most);
         assert_eq!(fit_to(18), "traffic light 0.98");
         assert_eq!(fit_to(17), "traffic lig… 0.98");
         assert_eq!(fit_to(14), "traffic… 0.98");
@@ -420,6 +479,7 @@ mod tests {
     #[test]
     fn an_empty_label_leaves_the_score() {
         assert_eq!(fit("", 0.0, |_| true), "0.00");
+        assert_eq!(words(" \t"), "0.98");
     }
 
     proptest! {

@@ -8,6 +8,7 @@ mod canvas;
 mod caption;
 mod mask;
 mod outline;
+mod script;
 mod text;
 mod weights;
 
@@ -64,6 +65,10 @@ impl Default for Style {
 /// Captions never leave the image and never cover each other, and together cover a quarter of the
 /// image at most: one that finds no room is left out, those of later detections first. In a narrow
 /// image labels are shortened.
+///
+/// Labels in Latin, Greek, Cyrillic, Chinese, Japanese and Korean letters, and a few others, are
+/// drawn as they are. One with anything else (emoji, and scripts whose letters join, stack or run
+/// from right to left) is replaced with the number of its class: `class 3`.
 ///
 /// Any detection is safe to draw: what lies outside the image is cut off, and a box that is empty
 /// or NaN gets neither frame nor caption.
