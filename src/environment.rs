@@ -2,15 +2,27 @@
 
 use std::env;
 
-/// Has libtorch compute the same bits on every processor, whatever the user's environment says of
-/// its kernels.
+/// Settles what libtorch reads of the environment when it first computes: that memory levels off,
+/// and with `deterministic` that the bits are those of every processor, whatever the user's
+/// environment says of its kernels.
 ///
 /// To be called before anything else of the library, while the process has one thread.
-pub fn make_deterministic() {
-    for (variable, value) in maskrcnn::DETERMINISTIC_ENVIRONMENT {
-        // SAFETY: `main` calls this after reading the command line and before anything that starts
-        // a thread, so nobody reads the environment meanwhile. libtorch starts none when it is
-        // loaded.
-        unsafe { env::set_var(variable, value) };
+pub fn settle(deterministic: bool) {
+    let bounded = maskrcnn::BOUNDED_ENVIRONMENT.into_iter();
+    for (variable, value) in bounded.filter(|(variable, _)| env::var_os(variable).is_none()) {
+        set(variable, value);
     }
+    if deterministic {
+        maskrcnn::DETERMINISTIC_ENVIRONMENT
+            .into_iter()
+            .for_each(|(variable, value)| {
+                set(variable, value);
+            });
+    }
+}
+
+fn set(variable: &str, value: &str) {
+    // SAFETY: `main` calls this after reading the command line and before anything that starts a
+    // thread, so nobody reads the environment meanwhile. libtorch starts none when it is loaded.
+    unsafe { env::set_var(variable, value) };
 }

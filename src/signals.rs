@@ -8,8 +8,8 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level;
 
-use crate::code::{Code, OrCode};
-use crate::temporary;
+use crate::errors::{Code, OrCode};
+use crate::output::temporary;
 
 /// From now on SIGINT, SIGTERM and SIGHUP remove the temporary files before they end the process,
 /// as they always do: a shell sees 130, 143 and 129. Those that whoever started the program has it

@@ -7,7 +7,7 @@ use std::io;
 use anyhow::Error;
 use serde::Serialize;
 
-use crate::code;
+use crate::errors;
 
 /// An error that is the requester's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -154,9 +154,9 @@ pub fn of(error: &Error) -> Option<Blame> {
             NotFound | NotADirectory | IsADirectory | InvalidFilename | InvalidInput
         )
     };
-    let blame = requester(code::of(error))?;
+    let blame = requester(errors::of(error))?;
     let file = matches!(blame.code, "image-file" | "read-file");
-    (!file || code::system(error).is_none_or(misnamed)).then_some(blame)
+    (!file || errors::system(error).is_none_or(misnamed)).then_some(blame)
 }
 
 fn requester(code: &str) -> Option<Blame> {
@@ -165,8 +165,9 @@ fn requester(code: &str) -> Option<Blame> {
 
 #[cfg(test)]
 mod tests {
+    use intake::FetchError;
+
     use super::*;
-    use crate::code::{Code, OrCode};
 
     #[test]
     fn each_code_is_listed_once_with_the_number_of_its_place() {
@@ -178,8 +179,8 @@ mod tests {
 
     #[test]
     fn the_documentation_lists_the_same_numbers_and_every_code_is_known() {
-        let documented = include_str!("../../../../docs/iexec.md");
-        let errors = include_str!("../../../../docs/errors.md");
+        let documented = include_str!("../../docs/iexec.md");
+        let errors = include_str!("../../docs/errors.md");
         for Blame { code, status, .. } in REQUESTER {
             assert!(
                 documented.contains(&format!("\n| {status} | `{code}` |")),
@@ -196,8 +197,13 @@ mod tests {
     #[test]
     fn a_file_that_is_not_there_is_the_requesters_fault_and_one_that_the_disk_does_not_give_is_not()
     {
-        let read =
-            |error: io::Error| of(&Err::<(), _>(error).or_code(Code::ImageFile).unwrap_err());
+        let read = |source: io::Error| {
+            of(&FetchError::File {
+                doing: "cannot open it",
+                source,
+            }
+            .into())
+        };
         assert_eq!(
             read(io::ErrorKind::NotFound.into()),
             requester("image-file")

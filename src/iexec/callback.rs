@@ -2,7 +2,7 @@
 
 use alloy_sol_types::{SolValue, sol};
 
-use super::results::ImageResult;
+use super::agreed::AgreedImage;
 
 sol! {
     /// One object, in pixels of the image.
@@ -33,7 +33,7 @@ const MAX_DETECTIONS: usize = 32;
 ///
 /// `status` 0 is success. A sum that is not known, in hex, is zero. What is beyond 65535 pixels is
 /// 65535.
-pub fn encode(status: u8, weights: Option<&str>, image: Option<&ImageResult>) -> Vec<u8> {
+pub fn encode(status: u8, weights: Option<&str>, image: Option<&AgreedImage>) -> Vec<u8> {
     let sum = |hex: Option<&str>| hex.and_then(|hex| hex.parse().ok()).unwrap_or_default();
     let detections: Vec<Detection> = image
         .iter()
@@ -67,7 +67,7 @@ mod tests {
     use serde::Deserialize;
 
     use super::*;
-    use crate::iexec::results::AgreedDetection;
+    use crate::iexec::agreed::AgreedDetection;
 
     #[derive(Deserialize)]
     struct Case {
@@ -78,20 +78,21 @@ mod tests {
         data: String,
     }
 
-    fn image(sha256: &str, detections: &[[i64; 6]]) -> ImageResult {
+    fn image(sha256: &str, detections: &[[i64; 6]]) -> AgreedImage {
         let agreed = |&[category, score, x, y, width, height]: &[i64; 6]| AgreedDetection {
             label: "dog".to_owned(),
             category_id: category as u32,
             hundredths: (score / 100) as u16,
             bbox: [x, y, x + width, y + height],
         };
-        ImageResult::agreed(1, sha256, [9, 7], detections.iter().map(agreed).collect())
+        let size = maskrcnn::Size::new(7, 9);
+        AgreedImage::new(1, sha256, size, detections.iter().map(agreed))
     }
 
     #[test]
     fn the_bytes_are_those_of_eth_abi() {
         let cases: Vec<Case> =
-            serde_json::from_str(include_str!("../../../../tests/fixtures/callback.json"))
+            serde_json::from_str(include_str!("../../tests/fixtures/callback.json"))
                 .expect("it is our file");
         assert_eq!(cases.len(), 4);
         for case in &cases {

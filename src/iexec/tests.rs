@@ -1,6 +1,14 @@
 use std::collections::HashMap;
+use std::ffi::OsString;
+use std::fs;
+use std::path::Path;
 
-use super::*;
+use anyhow::Result;
+use intake::Address;
+
+use super::task::{NO_DATASET, Task};
+use crate::cli::Args;
+use crate::options::Options;
 
 const FILE: &str = "0x3a1f0c5d7e9b2a4c6d8e0f1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d5e";
 
@@ -26,6 +34,14 @@ fn task(changes: &[(&str, &str)]) -> Result<Option<Task>> {
 
 fn of(changes: &[(&str, &str)]) -> Task {
     task(changes).unwrap().unwrap()
+}
+
+/// What the program does in a task with these arguments.
+fn options(task: &Task, args: &[&str]) -> Options {
+    let words = ["maskrcnn"].iter().chain(args).map(OsString::from);
+    let args = Args::parse_in_task(words).unwrap();
+    let place = task.place(&args).unwrap();
+    Options::new(args, place).unwrap()
 }
 
 #[test]
@@ -132,19 +148,15 @@ fn the_dataset_counts_when_it_is_there() {
         ("IEXEC_IN", folder_name),
         ("IEXEC_DATASET_FILENAME", dataset),
     ];
-    let weights = |task: &Task, args: &[&str]| {
-        let mut options =
-            Options::parse_in_task([&["maskrcnn", "-q", "a.png"], args].concat()).unwrap();
-        task.apply(&mut options).unwrap();
-        options.weights
-    };
-    let file = Some(Source::File(folder.path().join(dataset)));
+    let weights =
+        |task: &Task, args: &[&str]| options(task, &[&["-q", "a.png"], args].concat()).weights;
+    let file = Some(Address::File(folder.path().join(dataset)));
     assert_eq!(weights(&of(&changes), &[]), None);
     fs::write(folder.path().join(dataset), "weights").unwrap();
     assert_eq!(weights(&of(&changes), &[]), file);
     assert_eq!(
         weights(&of(&changes), &["-w", "b.pth"]),
-        Some(Source::File("b.pth".into()))
+        Some(Address::File("b.pth".into()))
     );
     fs::write(folder.path().join(NO_DATASET), "none").unwrap();
     assert_eq!(of(&[changes[0]]).dataset, None);
@@ -153,12 +165,12 @@ fn the_dataset_counts_when_it_is_there() {
 #[test]
 fn a_task_has_limits_that_its_arguments_cannot_raise() {
     let limits = |args: &[&str]| {
-        let mut options = Options::parse_in_task([&["maskrcnn", "a.png"], args].concat()).unwrap();
-        of(&[]).apply(&mut options).unwrap();
+        let options = options(&of(&[]), &[&["a.png"], args].concat());
+        let fetch = options.fetch;
         (
             options.max_pixels,
-            options.fetch.max_image_bytes,
-            options.fetch.max_weights_bytes,
+            fetch.max_image_bytes,
+            fetch.max_weights_bytes,
         )
     };
     assert_eq!(limits(&[]), (100_000_000, 64 << 20, Some(2 << 30)));

@@ -63,7 +63,7 @@ impl Contour {
     ///
     /// Douglas and Peucker, by imageproc.
     pub fn simplified(&self, tolerance: f64) -> Self {
-        if !(tolerance > 0.0) {
+        if tolerance.is_nan() || tolerance <= 0.0 {
             return self.clone();
         }
         let points: Vec<_> = self

@@ -7,10 +7,12 @@
 mod contour;
 mod detection;
 mod geometry;
+pub mod image_id;
 mod mask;
 mod options;
 pub mod palette;
 mod picture;
+mod png;
 mod report;
 mod rle;
 
@@ -20,5 +22,6 @@ pub use geometry::{BBox, Size};
 pub use mask::Mask;
 pub use options::SegmentOptions;
 pub use picture::{Style, render};
+pub use png::{ENCODER_BYTES, encode_png};
 pub use report::{ImageInfo, ModelInfo, Report};
 pub use rle::{Rle, RleError};

@@ -40,7 +40,7 @@ pub use detections::{
 pub use detector::{MaskRcnn, Stage};
 pub use error::{Error, Result};
 pub use runtime::{
-    DETERMINISTIC_ENVIRONMENT, Device, MAX_THREADS, check_determinism, libtorch_version,
-    set_threads, threads,
+    BOUNDED_ENVIRONMENT, DETERMINISTIC_ENVIRONMENT, Device, MAX_THREADS, available_threads,
+    check_determinism, libtorch_version, set_threads, threads,
 };
 pub use weights::{Precision, Weights};

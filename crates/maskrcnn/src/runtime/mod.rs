@@ -2,12 +2,14 @@
 
 mod determinism;
 mod device;
+mod memory;
 mod threads;
 
 pub use determinism::{DETERMINISTIC_ENVIRONMENT, check_determinism};
 pub use device::Device;
 pub(crate) use device::present;
-pub use threads::{MAX_THREADS, set_threads, threads};
+pub use memory::BOUNDED_ENVIRONMENT;
+pub use threads::{MAX_THREADS, available_threads, set_threads, threads};
 
 /// The version of libtorch that the program was built with.
 pub fn libtorch_version() -> &'static str {

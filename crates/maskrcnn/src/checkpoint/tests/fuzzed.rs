@@ -7,9 +7,11 @@ use super::*;
 
 /// The files of a folder of the repository by name; none when there is no such folder.
 fn files(folder: &str) -> Vec<(String, Vec<u8>)> {
-    let Ok(entries) = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../..")
-        .join(folder)) else {
+    let Ok(entries) = std::fs::read_dir(
+        Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../..")
+            .join(folder),
+    ) else {
         return Vec::new();
     };
     let paths = entries.map(|entry| entry.unwrap().path());

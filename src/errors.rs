@@ -1,16 +1,14 @@
-//! A word for each kind of error, for programs that read them. docs/errors.md lists all.
+//! Errors as users and programs see them: one line, with a remedy, and a word for each kind.
 
 use std::fmt;
 use std::io::{self, Write};
 
 use anyhow::Result;
+use strum::{IntoStaticStr, VariantNames};
 
-use crate::memory::OutOfMemory;
-use crate::source::FetchError;
-
-/// A kind of error of the program itself; [`maskrcnn::Error`] and [`FetchError`] have their own,
-/// and [`OutOfMemory`] is always [`Code::OutOfMemory`].
-#[derive(Clone, Copy, Debug)]
+/// A kind of error of the program itself. [`maskrcnn::Error`] and [`intake::Code`] have the others.
+#[derive(Clone, Copy, Debug, IntoStaticStr, VariantNames)]
+#[strum(serialize_all = "kebab-case")]
 pub enum Code {
     /// The arguments of a task make no sense.
     CommandLine,
@@ -26,14 +24,6 @@ pub enum Code {
     StandardOutput,
     /// A file that a task's worker was to bring is not there.
     InputFile,
-    /// An image cannot be read.
-    ImageFile,
-    /// It is no image, or of a format that is not read.
-    NotAnImage,
-    /// It is an image that cannot be decoded.
-    BadImage,
-    /// There is not enough memory.
-    OutOfMemory,
     /// The system refuses threads or the like.
     System,
     /// A fault of the program.
@@ -51,22 +41,19 @@ impl Code {
     }
 
     fn as_str(self) -> &'static str {
-        match self {
-            Self::CommandLine => "command-line",
-            Self::ManyImages => "many-images",
-            Self::OutputDirectory => "output-directory",
-            Self::OutputFile => "output-file",
-            Self::ReplacesInput => "replaces-input",
-            Self::StandardOutput => "standard-output",
-            Self::InputFile => "input-file",
-            Self::ImageFile => "image-file",
-            Self::NotAnImage => "not-an-image",
-            Self::BadImage => "bad-image",
-            Self::OutOfMemory => "out-of-memory",
-            Self::System => "system",
-            Self::Internal => "internal",
-        }
+        self.into()
     }
+}
+
+/// Every code that an error can have, each once: those of the program, of what strangers send, and
+/// of the network. docs/errors.md says what they mean, and a test that it lists them all.
+pub fn codes() -> impl Iterator<Item = &'static str> {
+    let own = Code::VARIANTS.iter().chain(intake::Code::ALL);
+    // A lack of memory has one word, wherever it is met.
+    let network = maskrcnn::Error::CODES
+        .iter()
+        .filter(|code| !intake::Code::ALL.contains(code));
+    own.chain(network).copied()
 }
 
 /// An error that has a code, in its own words.
@@ -119,12 +106,7 @@ fn known(error: &anyhow::Error) -> Option<&'static str> {
             .map(|coded| coded.code.as_str());
         coded
             .or_else(|| error.downcast_ref().map(maskrcnn::Error::code))
-            .or_else(|| error.downcast_ref().map(FetchError::code))
-            .or_else(|| {
-                error
-                    .downcast_ref()
-                    .map(|_: &OutOfMemory| Code::OutOfMemory.as_str())
-            })
+            .or_else(|| intake::code(error).map(intake::Code::as_str))
     })
 }
 
@@ -155,21 +137,21 @@ pub fn print(error: &anyhow::Error, verbose: bool) {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use anyhow::{Context, anyhow};
+    use intake::allocation::OutOfMemory;
 
     use super::*;
 
     #[test]
     fn the_innermost_code_counts_and_the_words_stay() {
         let error = || Err::<(), _>(anyhow!("the cause").context("what was done"));
-        let coded = error()
-            .or_code(Code::NotAnImage)
-            .context("to what")
-            .or_code(Code::OutputFile)
-            .unwrap_err();
+        let coded = error().or_code(Code::OutputFile).context("to what");
+        let coded = coded.or_code(Code::System).unwrap_err();
         assert_eq!(
             line(&coded, true),
-            "error[not-an-image]: to what: what was done: the cause"
+            "error[output-file]: to what: what was done: the cause"
         );
         assert_eq!(
             line(&coded, false),
@@ -180,14 +162,27 @@ mod tests {
             format: "zip",
             reason: String::new(),
         };
-        let library = Err::<(), _>(library)
-            .context("cannot load it")
-            .or_code(Code::System)
-            .unwrap_err();
-        assert_eq!(of(&library), "damaged-checkpoint");
-        let memory = Err::<(), _>(OutOfMemory("to decode it"))
-            .context("cannot decode it")
-            .or_code(Code::BadImage);
-        assert_eq!(of(&memory.unwrap_err()), "out-of-memory");
+        let library = Err::<(), _>(library).context("cannot load it");
+        assert_eq!(
+            of(&library.or_code(Code::System).unwrap_err()),
+            "damaged-checkpoint"
+        );
+        let memory = Err::<(), _>(OutOfMemory("to decode it")).context("cannot decode it");
+        assert_eq!(
+            of(&memory.or_code(Code::OutputFile).unwrap_err()),
+            "out-of-memory"
+        );
+    }
+
+    #[test]
+    fn every_code_is_documented_and_every_documented_code_exists() {
+        let text = include_str!("../docs/errors.md");
+        let rows = text
+            .lines()
+            .filter_map(|line| line.strip_prefix("| `")?.split_once("` |"));
+        let documented: BTreeSet<_> = rows.map(|(code, _)| code).collect();
+        let existing: Vec<_> = codes().collect();
+        assert_eq!(BTreeSet::from_iter(existing.iter().copied()), documented);
+        assert_eq!(existing.len(), documented.len(), "a code stands twice");
     }
 }

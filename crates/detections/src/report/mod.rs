@@ -1,8 +1,8 @@
-//! The JSON file beside each picture: its structs are the schema, `schema/detections-1.schema.json`
+//! The JSON file beside each picture: its structs are the schema, `schema/detections-2.schema.json`
 //! says the same for other programs. The same image, weights and options give the same bytes: no
 //! clock, no host, no duration.
 
-use std::{io, path::Path};
+use std::io;
 
 use serde::Serialize;
 use serde_json::ser::{Formatter, PrettyFormatter, Serializer};
@@ -14,7 +14,7 @@ use crate::rle::Rle;
 
 /// Name of the format, also the `$id` of its JSON Schema. Readers should accept fields that they do
 /// not know: the number changes only when a field goes away or changes its meaning.
-const SCHEMA: &str = "urn:maskrcnn:detections:1";
+const SCHEMA: &str = "urn:maskrcnn:detections:2";
 
 /// What was found in one image, by which model, with which options: the content of the JSON file.
 #[derive(Clone, Debug, Serialize)]
@@ -37,23 +37,10 @@ pub struct ImageInfo {
 }
 
 impl ImageInfo {
-    /// `source`: the image as the user named it (`-` for standard input); `sha256`: of the file's
-    /// bytes, in hex; `size`: of the upright image.
-    ///
-    /// COCO's tools join results to images by a number, and COCO names its files by that number:
-    /// the image's id is the number that `source` is named by (`val2017/000000000139.jpg` is 139),
-    /// and 0 for any other name.
-    pub fn new(source: &str, sha256: String, size: Size) -> Self {
-        let stem = Path::new(source)
-            .file_stem()
-            .and_then(|stem| stem.to_str())
-            .unwrap_or_default();
-        // `parse` alone would accept a sign.
-        let id = stem
-            .parse()
-            .ok()
-            .filter(|_| stem.bytes().all(|byte| byte.is_ascii_digit()))
-            .unwrap_or(0);
+    /// `id`: the number that joins results to images, see [`image_id`](crate::image_id); `source`:
+    /// the image as the user named it (`-` for standard input); `sha256`: of the file's bytes, in
+    /// hex; `size`: of the upright image.
+    pub fn new(id: u64, source: &str, sha256: String, size: Size) -> Self {
         Self {
             id,
             source: source.to_owned(),
@@ -278,25 +265,4 @@ impl Formatter for LineFormatter {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_image_named_by_a_number_has_that_number_as_its_id() {
-        let id = |source: &str| ImageInfo::new(source, String::new(), Size::new(3, 5)).id;
-        assert_eq!(id("val2017/000000000139.jpg"), 139);
-        assert_eq!(id("139"), 139);
-        for other in [
-            "dog1.jpg",
-            "-",
-            "+5.jpg",
-            "-5.jpg",
-            "",
-            "..",
-            "99999999999999999999999.png",
-            "1.5.jpg",
-        ] {
-            assert_eq!(id(other), 0, "{other}");
-        }
-    }
-}
+mod tests;

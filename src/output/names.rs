@@ -1,0 +1,408 @@
+//! What results are called: like their images, made safe, and never like the results of another
+//! image, be they of this run or of an earlier one.
+
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io::{BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use intake::Address;
+use serde::Deserialize;
+use unicode_normalization::char::is_combining_mark;
+
+use super::artefact::Kind;
+
+/// Longest name of a file, in bytes, where the file system does not say: of ext4, XFS, APFS and
+/// NTFS.
+const LONGEST_NAME: usize = 255;
+
+/// Bytes that end the longest name of a result: a full stop and `json`.
+const EXTENSION: usize = 5;
+
+/// Stem of the results of an image that has no usable name of its own.
+const NO_NAME: &str = "image";
+
+/// Most that is read of a file to find out whose it is, in bytes: reports have some kilobytes, of
+/// the largest images with the most objects some megabytes.
+const LARGEST_REPORT: u64 = 256 << 20;
+
+/// An image that results are of, as their report names it.
+#[derive(Clone, Copy, Debug)]
+pub struct Owner<'a> {
+    address: &'a Address,
+    /// Of its bytes, in hex; none when they are not read yet.
+    sha256: Option<&'a str>,
+}
+
+impl<'a> Owner<'a> {
+    /// The image at `address`. `sha256`: of its bytes, in hex, when they are known.
+    pub fn new(address: &'a Address, sha256: Option<&'a str>) -> Self {
+        Self { address, sha256 }
+    }
+
+    /// Whether an image of this source and sum is this one. What comes from standard input, or
+    /// stands in its address, is told by its bytes; as long as they are not known it may be.
+    fn is(self, image: &Image) -> bool {
+        let has_no_name = matches!(self.address, Address::StandardInput | Address::Data(_));
+        image.source == self.address.name()
+            && !(has_no_name && self.sha256.is_some_and(|sha256| sha256 != image.sha256))
+    }
+}
+
+/// The name of an image's results.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Name {
+    /// Without extension.
+    pub stem: String,
+    /// Why it is not the image's own, for people; none when it is.
+    pub reason: Option<String>,
+}
+
+/// The names of the results of one run.
+#[derive(Debug)]
+pub struct Names<'a> {
+    directory: &'a Path,
+    /// What will be written of each image.
+    kinds: &'a [Kind],
+    /// Longest stem, in bytes.
+    longest: usize,
+    /// What the images of this run have, in lower case, since some file systems ignore case: whose.
+    taken: HashMap<String, String>,
+}
+
+impl<'a> Names<'a> {
+    /// Names for files of these `kinds` in `directory`.
+    pub fn new(directory: &'a Path, kinds: &'a [Kind]) -> Self {
+        let says = rustix::fs::statvfs(directory).map(|system| system.f_namemax as usize);
+        let longest = says.map_or(LONGEST_NAME, |longest| longest.clamp(32, LONGEST_NAME));
+        Self {
+            directory,
+            kinds,
+            longest: longest - EXTENSION,
+            taken: HashMap::new(),
+        }
+    }
+
+    /// The name of this image's results: its own, [`stem`], or with the first number that makes it
+    /// nobody else's. The same image again gets what it had in an earlier run.
+    pub fn take(&mut self, owner: Owner) -> Name {
+        let mut reason = None;
+        for stem in numbered(&stem(owner.address), self.longest) {
+            match self.holder(&stem, owner) {
+                None => {
+                    let shown = owner.address.to_string();
+                    self.taken.insert(stem.to_lowercase(), shown);
+                    return Name { stem, reason };
+                }
+                Some(holder) => reason = reason.or(Some(holder)),
+            }
+        }
+        unreachable!("there are more numbers than files")
+    }
+
+    /// The name that `planned` turned out to be, now that the image is read and the directory
+    /// locked: another, when meanwhile somebody else has it.
+    pub fn settle(&mut self, planned: Name, owner: Owner) -> Name {
+        let whose = self.taken.remove(&planned.stem.to_lowercase());
+        if self.holder(&planned.stem, owner).is_none() {
+            let whose = whose.unwrap_or_else(|| owner.address.to_string());
+            self.taken.insert(planned.stem.to_lowercase(), whose);
+            return planned;
+        }
+        self.take(owner)
+    }
+
+    /// Whose results are called `stem`, in words, when it is somebody else than `owner`.
+    fn holder(&self, stem: &str, owner: Owner) -> Option<String> {
+        let path = |kind: Kind| self.directory.join(kind.file_name(stem));
+        let report = path(Kind::Report);
+        if let Some(whose) = self.taken.get(&stem.to_lowercase()) {
+            return Some(format!("`{}` is of {whose}", report.display()));
+        }
+        // A directory of this name is an error of its own.
+        let is_file = |path: &PathBuf| fs::symlink_metadata(path).is_ok_and(|data| !data.is_dir());
+        if is_file(&report) {
+            return match Image::of_report(&report) {
+                Some(image) if owner.is(&image) => None,
+                Some(image) => {
+                    let source = Address::new(OsStr::new(&image.source));
+                    Some(format!("`{}` is of {source}", report.display()))
+                }
+                None => Some(format!("`{}` is not of this image", report.display())),
+            };
+        }
+        let lone = self.kinds.iter().map(|&kind| path(kind)).find(is_file);
+        lone.map(|path| format!("`{}` is there already", path.display()))
+    }
+}
+
+/// What a report says of its image.
+#[derive(Debug, Deserialize)]
+struct Image {
+    source: String,
+    sha256: String,
+}
+
+impl Image {
+    /// The image of the report at `path`; none when that is no report.
+    fn of_report(path: &Path) -> Option<Self> {
+        #[derive(Deserialize)]
+        struct Report {
+            schema: String,
+            image: Image,
+        }
+        let file = BufReader::new(File::open(path).ok()?.take(LARGEST_REPORT));
+        let report: Report = serde_json::from_reader(file).ok()?;
+        let is_ours = report.schema.starts_with("urn:maskrcnn:detections:");
+        is_ours.then_some(report.image)
+    }
+}
+
+/// The stem of the results of the image at `address`: a name that no shell, file system or task
+/// trips over. Letters, digits and combining marks of any script, `-`, `_` and `.` stay, each run of
+/// anything else becomes one `_`, and punctuation at either end goes. `image` when nothing is left.
+pub fn stem(address: &Address) -> String {
+    if *address == Address::StandardInput {
+        return "stdin".to_owned();
+    }
+    let name = match address {
+        // A name that is no text keeps what of it is.
+        Address::File(path) => path.file_name().unwrap_or_default().to_owned(),
+        other => other.file_name().into(),
+    };
+    let name = Path::new(&name).file_stem().unwrap_or_default();
+    let mut stem = String::new();
+    for character in name.to_string_lossy().chars() {
+        let is_letter = character.is_alphanumeric() || is_combining_mark(character);
+        if is_letter || "-_.".contains(character) {
+            stem.push(character);
+        } else if !stem.ends_with('_') {
+            stem.push('_');
+        }
+    }
+    let stem = stem.trim_matches(['-', '_', '.']);
+    if stem.is_empty() {
+        NO_NAME.to_owned()
+    } else {
+        stem.to_owned()
+    }
+}
+
+/// `stem`, and with -2, -3, … behind it, each of at most `longest` bytes.
+fn numbered(stem: &str, longest: usize) -> impl Iterator<Item = String> {
+    let with_number = move |number: usize| {
+        let suffix = format!("-{number}");
+        format!("{}{suffix}", cut(stem, longest - suffix.len()))
+    };
+    std::iter::once(cut(stem, longest).to_owned()).chain((2..).map(with_number))
+}
+
+/// The first characters of `text` that fit into `longest` bytes, with the marks that belong to them
+/// and without punctuation at their end.
+fn cut(text: &str, longest: usize) -> &str {
+    let mut end = text.floor_char_boundary(longest);
+    // A mark that does not fit takes its letter along.
+    while text[end..].starts_with(is_combining_mark) {
+        let last = text[..end].chars().next_back();
+        end -= last.map_or(0, char::len_utf8);
+    }
+    text[..end].trim_end_matches(['-', '_', '.'])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(name: &str) -> Address {
+        Address::new(OsStr::new(name))
+    }
+
+    const KINDS: [Kind; 2] = [Kind::Picture, Kind::Report];
+
+    fn names(images: &[&str]) -> Vec<String> {
+        let folder = tempfile::tempdir().unwrap();
+        let mut names = Names::new(folder.path(), &KINDS);
+        let take = |name: &&str| names.take(Owner::new(&address(name), None)).stem;
+        images.iter().map(take).collect()
+    }
+
+    #[test]
+    fn a_hostile_name_becomes_a_safe_one() {
+        for (name, stem) in [
+            ("photo.jpg", "photo"),
+            ("a/b/photo.tar.jpg", "photo.tar"),
+            ("My Photo (1).jpeg", "My_Photo_1"),
+            ("-rf.png", "rf"),
+            (".hidden.png", "hidden"),
+            (".jpg", "jpg"),
+            ("..", "image"),
+            ("/", "image"),
+            ("...png", "image"),
+            ("noextension", "noextension"),
+            ("line\nbreak\u{1b}[31m.png", "line_break_31m"),
+            ("a\\b:c*d?.png", "a_b_c_d"),
+            ("été à la plage.png", "été_à_la_plage"),
+            ("写真.webp", "写真"),
+            ("🐕.png", "image"),
+            ("-", "stdin"),
+            (
+                "https://user:secret@example.org/a/My%20Photo.jpg?size=large.png#x",
+                "My_Photo",
+            ),
+            (
+                "https://example.org/%2e%2e%2f%2e%2e%2fetc%2fpasswd",
+                "passwd",
+            ),
+            ("https://example.org/", "image"),
+            ("data:image/png;base64,iVBORw0KGgo/a.png", "image"),
+            (
+                "ipfs://QmT78zSuBmuS4z925WZfrqQ1qHaJ56DQaTfyMUF7F8ff5o/dogs/rex.jpg",
+                "rex",
+            ),
+            ("ipfs://QmT78zSuBmuS4z925W", "QmT78zSuBmuS4z925W"),
+        ] {
+            assert_eq!(names(&[name]), [stem], "{name}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_is_no_text_becomes_a_safe_one() {
+        use std::os::unix::ffi::OsStrExt;
+        let name = OsStr::from_bytes(b"pho\xffto.jpg");
+        assert_eq!(stem(&Address::new(name)), "pho_to");
+    }
+
+    #[test]
+    fn combining_marks_stay_with_their_letters() {
+        for (name, stem) in [
+            ("cafe\u{301}.jpg", "cafe\u{301}"),
+            ("हिन्दी चित्र.png", "हिन्दी_चित्र"),
+            ("สวัสดี.webp", "สวัสดี"),
+        ] {
+            assert_eq!(names(&[name]), [stem]);
+        }
+        assert_eq!(cut("ne\u{301}", 3), "n");
+        assert_eq!(cut("ne\u{301}", 4), "ne\u{301}");
+        assert_eq!(cut("\u{301}\u{301}", 2), "");
+    }
+
+    #[test]
+    fn a_long_name_stays_whole_as_far_as_the_file_system_takes_it() {
+        let screenshots = [
+            "Screenshot 2024-05-01 at 10.23.45.png",
+            "Screenshot 2024-05-01 at 10.47.02.png",
+        ];
+        let expected = [
+            "Screenshot_2024-05-01_at_10.23.45",
+            "Screenshot_2024-05-01_at_10.47.02",
+        ];
+        assert_eq!(names(&screenshots), expected);
+        for name in ["x".repeat(400), "写真".repeat(99), "é".repeat(300)] {
+            let name = format!("{name}.png");
+            let mut found = names(&[&*name; 12]);
+            for stem in &found {
+                let file = format!("{stem}.json");
+                assert!((250..=255).contains(&file.len()), "{}", file.len());
+                assert!(!file.contains(char::REPLACEMENT_CHARACTER), "{file}");
+            }
+            found.sort();
+            found.dedup();
+            assert_eq!(found.len(), 12);
+        }
+    }
+
+    #[test]
+    fn images_of_the_same_name_get_numbers_in_their_order() {
+        assert_eq!(
+            names(&["a/photo.jpg", "b/photo.png", "photo.gif"]),
+            ["photo", "photo-2", "photo-3"]
+        );
+        assert_eq!(names(&["photo.jpg", "PHOTO.JPG"]), ["photo", "PHOTO-2"]);
+        assert_eq!(
+            names(&["photo.jpg", "photo.png", "photo-2.jpg"]),
+            ["photo", "photo-2", "photo-2-2"]
+        );
+        assert_eq!(names(&["-", "stdin.png"]), ["stdin", "stdin-2"]);
+    }
+
+    /// Writes the report of an image, and its picture.
+    fn leave(folder: &Path, stem: &str, source: &str, sha256: &str) {
+        let report = serde_json::json!({
+            "schema": "urn:maskrcnn:detections:1",
+            "image": {"source": source, "sha256": sha256, "width": 1, "height": 1},
+            "detections": [],
+        });
+        fs::write(folder.join(format!("{stem}.json")), report.to_string()).unwrap();
+        fs::write(folder.join(format!("{stem}.png")), "picture").unwrap();
+    }
+
+    #[test]
+    fn results_of_an_earlier_run_are_replaced_by_their_own_image_only() {
+        let folder = tempfile::tempdir().unwrap();
+        leave(folder.path(), "photo", "a/photo.jpg", "5a");
+        let take = |name: &str, sha256: Option<&str>| {
+            let mut names = Names::new(folder.path(), &KINDS);
+            names.take(Owner::new(&address(name), sha256))
+        };
+        let own = take("a/photo.jpg", None);
+        assert_eq!((&*own.stem, own.reason), ("photo", None));
+        // An edited photo is the same image.
+        assert_eq!(take("a/photo.jpg", Some("6b")).stem, "photo");
+        let other = take("b/photo.jpg", None);
+        let report = folder.path().join("photo.json");
+        let reason = format!("`{}` is of a/photo.jpg", report.display());
+        assert_eq!((&*other.stem, other.reason), ("photo-2", Some(reason)));
+        leave(folder.path(), "photo-2", "b/photo.jpg", "7c");
+        assert_eq!(take("b/photo.jpg", None).stem, "photo-2");
+        assert_eq!(take("c/photo.jpg", None).stem, "photo-3");
+    }
+
+    #[test]
+    fn what_has_no_name_is_told_by_its_bytes() {
+        let folder = tempfile::tempdir().unwrap();
+        leave(folder.path(), "stdin", "-", "5a");
+        let stdin = address("-");
+        let mut names = Names::new(folder.path(), &KINDS);
+        let planned = names.take(Owner::new(&stdin, None));
+        assert_eq!(planned.stem, "stdin");
+        let same = names.settle(planned, Owner::new(&stdin, Some("5a")));
+        assert_eq!(same.stem, "stdin");
+        let other = names.settle(same, Owner::new(&stdin, Some("6b")));
+        assert_eq!(other.stem, "stdin-2");
+        assert!(
+            other
+                .reason
+                .unwrap()
+                .ends_with("stdin.json` is of standard input")
+        );
+    }
+
+    #[test]
+    fn files_that_are_no_results_are_nobodys_to_replace() {
+        let folder = tempfile::tempdir().unwrap();
+        let take = |kinds: &[Kind]| {
+            let mut names = Names::new(folder.path(), kinds);
+            names.take(Owner::new(&address("photo.jpg"), None)).stem
+        };
+        fs::write(folder.path().join("photo.png"), "somebody's picture").unwrap();
+        assert_eq!(take(&KINDS), "photo-2");
+        // No picture is written.
+        assert_eq!(take(&[Kind::Report]), "photo");
+        fs::write(folder.path().join("photo-2.json"), r#"{"schema": 1}"#).unwrap();
+        assert_eq!(take(&KINDS), "photo-3");
+    }
+
+    #[test]
+    fn a_name_that_somebody_took_meanwhile_is_given_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let (first, second) = (address("a/photo.jpg"), address("b/photo-2.jpg"));
+        let mut names = Names::new(folder.path(), &KINDS);
+        let planned = names.take(Owner::new(&first, None));
+        names.take(Owner::new(&second, None));
+        leave(folder.path(), "photo", "elsewhere/photo.jpg", "5a");
+        let settled = names.settle(planned, Owner::new(&first, Some("6b")));
+        // photo-2 is that of the other image of this run.
+        assert_eq!(settled.stem, "photo-3");
+    }
+}
