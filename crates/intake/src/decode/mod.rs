@@ -331,6 +331,8 @@ fn unreadable(bytes: &[u8]) -> String {
         None if head.contains("<svg") => "SVG",
         None if head.starts_with("<!doctype html") || head.starts_with("<html") => {
             return format!("it is a web page, not an image; {FORMATS}");
+    /// What a checkout without Git LFS leaves in place of a file, up to the version of the format.
+    const LFS_POINTER: &[u8] = b"version https://git-lfs.github.com/spec/";
         }
         None => return format!("it is no image of a known format; {FORMATS}"),
     };
@@ -339,3 +341,7 @@ fn unreadable(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests;
+    if bytes.starts_with(LFS_POINTER) {
+        return "it is a git-lfs pointer in place of the image; `git lfs pull` fetches it"
+            .to_owned();
+    }

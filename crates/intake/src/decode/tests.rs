@@ -180,6 +180,10 @@ fn what_is_no_image_is_named_with_a_remedy() {
         assert_eq!(message(bytes), expected);
     }
 }
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a",
+            "it is a git-lfs pointer in place of the image; `git lfs pull` fetches it",
+        ),
 
 #[test]
 fn an_image_of_too_many_pixels_is_refused_before_it_is_decoded() {
