@@ -86,9 +86,34 @@ def jpeg():
     data = encoded(ycck, "JPEG", quality=95)
     marker = data.index(b"Adobe")
     write("jpeg-ycck.jpg", data[: marker + 11] + b"\x02" + data[marker + 12 :])
+    frames()
     # The same stored pixels under each of the eight orientations: the pictures that viewers show differ.
     for orientation in range(1, 9):
         save(f"jpeg-orientation-{orientation}.jpg", IMAGE, quality=92, subsampling="4:4:4", exif=exif(orientation))
+
+
+def frames():
+    """Frames of webcams and of Motion JPEG: Pillow writes the standard Huffman tables, and those are what they leave out."""
+    frame = encoded(IMAGE, "JPEG", quality=92, subsampling="4:2:2")
+    write("jpeg-webcam.jpg", without_tables(frame, {0x00, 0x10, 0x01, 0x11}))
+    # The tables of brightness are there, those of colour are not.
+    write("jpeg-webcam-some-tables.jpg", without_tables(frame, {0x01, 0x11}))
+    # Interlaced video: two fields of half the height, one behind the other, each marked. Pillow shows the first.
+    fields = [encoded(Image.fromarray(RGB8[parity::2]), "JPEG", quality=92, subsampling="4:2:2") for parity in (0, 1)]
+    mark = lambda field: b"\xff\xe0\0\x10AVI1" + bytes([field]) + bytes(9)
+    field = lambda number, data: data[:2] + mark(number) + without_tables(data, {0x00, 0x10, 0x01, 0x11})[20:]
+    write("jpeg-avi1-fields.jpg", b"".join(field(number, data) for number, data in enumerate(fields, 1)))
+
+
+def without_tables(data, names):
+    """A JPEG without the Huffman tables of these names, which Pillow writes in a segment each."""
+    kept, at = data[:2], 2
+    while data[at + 1] != 0xDA:
+        end = at + 2 + struct.unpack_from(">H", data, at + 2)[0]
+        if data[at + 1] != 0xC4 or data[at + 4] not in names:
+            kept += data[at:end]
+        at = end
+    return kept + data[at:]
 
 
 def cmyk_picture():

@@ -91,11 +91,13 @@ fn decode_as(format: ImageFormat, mut bytes: Vec<u8>, max_pixels: u64) -> Result
     if format == ImageFormat::Png {
         png::check(&bytes)?;
     }
-    let coefficients = if format == ImageFormat::Jpeg {
-        jpeg::check(&bytes)?
-    } else {
-        0
-    };
+    let mut markers = jpeg::Markers::default();
+    if format == ImageFormat::Jpeg {
+        markers = jpeg::check(&bytes)?;
+        if markers.lacks_tables {
+            jpeg::add_tables(&mut bytes)?;
+        }
+    }
     let encoded_bytes = bytes.len() as u64;
     let exif_is_whole = format != ImageFormat::WebP || webp::exif_is_whole(&bytes);
 
@@ -136,7 +138,7 @@ fn decode_as(format: ImageFormat, mut bytes: Vec<u8>, max_pixels: u64) -> Result
     let size = decoded_bytes.max(3 * pixels);
     // Turning it takes as much again, if the decoder does not.
     let working = match format {
-        ImageFormat::Jpeg => coefficients,
+        ImageFormat::Jpeg => markers.coefficient_bytes,
         ImageFormat::WebP => WEBP_BYTES_PER_PIXEL * pixels,
         _ => 0,
     };
