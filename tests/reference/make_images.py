@@ -220,13 +220,53 @@ def tiff_files():
     indices = np.asarray(IMAGE.quantize(60))
     options = dict(photometric="palette", colormap=colormap, byteorder=">", compression="zlib", metadata=None)
     tifffile.imwrite(OUT / "tiff-palette-big-endian.tif", indices, **options)
+    tifffile.imwrite(OUT / "tiff-palette-big.tif", indices, **(options | {"byteorder": "<"}), bigtiff=True)
     options = dict(photometric="minisblack", metadata=None)
     tifffile.imwrite(OUT / "tiff-grey-16.tif", GREY16, **options)
     tifffile.imwrite(OUT / "tiff-white-is-zero.tif", GREY8, photometric="miniswhite", metadata=None)
     tifffile.imwrite(OUT / "tiff-rgb-16-big-endian.tif", RGB16, photometric="rgb", metadata=None, byteorder=">")
     tifffile.imwrite(OUT / "tiff-tiled.tif", RGB8, photometric="rgb", metadata=None, tile=(16, 32))
     planes = np.moveaxis(RGB8, -1, 0)
+    small_tiffs()
+    save("tiff-jpeg-ycbcr.tif", IMAGE.convert("YCbCr"), compression="jpeg", quality=92)
     tifffile.imwrite(OUT / "tiff-planar.tif", planes, photometric="rgb", planarconfig="separate", metadata=None)
+
+
+def small_tiffs():
+    """Pixels of less than a byte, which neither Pillow nor tifffile writes; the width is no whole number of bytes."""
+    black_is_zero, white_is_zero, palette = 1, 0, 3
+    for bits in (1, 2, 4):
+        indexed = IMAGE.quantize(1 << bits)
+        colours = np.array(indexed.getpalette()[: 3 << bits]).reshape(-1, 3)
+        colormap = np.zeros((3, 1 << bits), np.uint16)
+        colormap[:, : len(colours)] = colours.T * 257
+        small_tiff(f"tiff-palette-{bits}.tif", np.asarray(indexed), bits, palette, colormap)
+    for bits in (2, 4):
+        small_tiff(f"tiff-grey-{bits}.tif", GREY8 >> (8 - bits), bits, black_is_zero)
+    small_tiff("tiff-white-is-zero-4.tif", GREY8 >> 4, 4, white_is_zero)
+    # The bits of each byte from the lowest to the highest, in pixels and in the codes of a fax.
+    small_tiff("tiff-fill-order-2.tif", GREY8, 8, black_is_zero, fill_order=2)
+    bilevel = Image.fromarray(GREY8).convert("1")
+    save("tiff-fill-order-2-group4.tif", bilevel, compression="group4", tiffinfo={266: 2})
+
+
+def small_tiff(name, samples, bits, photometric, colormap=None, fill_order=1):
+    shifts = np.arange(bits)[::-1]
+    packed = np.packbits((samples[..., None] >> shifts & 1).reshape(HEIGHT, -1), axis=1).tobytes()
+    if fill_order == 2:
+        packed = bytes(int(f"{byte:08b}"[::-1], 2) for byte in packed)
+    tags = {256: WIDTH, 257: HEIGHT, 258: bits, 259: 1, 262: photometric, 266: fill_order, 273: 8, 277: 1, 278: HEIGHT}
+    tags[279] = len(packed)
+    packed += b"\0" * (len(packed) % 2)
+    if colormap is not None:
+        tags[320] = 8 + len(packed)
+        packed += colormap.astype("<u2").tobytes()
+    directory = struct.pack("<H", len(tags))
+    for tag, value in sorted(tags.items()):
+        short, long = 3, 4
+        count = colormap.size if tag == 320 else 1
+        directory += struct.pack("<HHII", tag, long if tag in (273, 279) else short, count, value)
+    write(name, b"II*\0" + struct.pack("<I", 8 + len(packed)) + packed + directory + bytes(4))
 
 
 def main():

@@ -73,6 +73,7 @@ pub fn decode(bytes: Vec<u8>, max_pixels: u64) -> Result<Decoded, DecodeError> {
     decode_as(format, bytes, max_pixels).map_err(|error| {
         let format = format_name(format);
         match error.downcast_ref::<OutOfMemory>() {
+    let guessed = guessed.or_else(|| tiff::is_big(&bytes).then_some(ImageFormat::Tiff));
             Some(&source) => DecodeError::NoMemory { format, source },
             None => {
                 let source = explain(error).into();
@@ -101,10 +102,14 @@ fn decode_as(format: ImageFormat, mut bytes: Vec<u8>, max_pixels: u64) -> Result
     let encoded_bytes = bytes.len() as u64;
     let exif_is_whole = format != ImageFormat::WebP || webp::exif_is_whole(&bytes);
 
-    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
-    // The PNG decoder reads profiles and comments here and takes no limit later.
-    reader.limits(allocation(MAX_METADATA_BYTES));
-    let mut decoder = reader.into_decoder()?;
+    let mut decoder: Box<dyn ImageDecoder> = if tags.is_left_out {
+        Box::new(tiff::LeftOut::new(bytes, tags.palette.is_some())?)
+    } else {
+        let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
+        // The PNG decoder reads profiles and comments here and takes no limit later.
+        reader.limits(allocation(MAX_METADATA_BYTES));
+        Box::new(reader.into_decoder()?)
+    };
     let (width, height) = decoder.dimensions();
     ensure!(
         width > 0 && height > 0,
