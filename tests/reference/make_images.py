@@ -15,9 +15,10 @@ from pathlib import Path
 import numpy as np
 import png
 import tifffile
-from PIL import Image, ImageOps
+from PIL import Image, ImageCms, ImageOps
 
 OUT = Path(__file__).parents[1] / "fixtures" / "images"
+PROFILE = Path(__file__).parents[1] / "fixtures" / "icc" / "rgb.icc"
 WIDTH, HEIGHT = 46, 29
 
 
@@ -57,6 +58,7 @@ def encoded(image, format, **options):
 def expected(path):
     """The pixels that a viewer shows."""
     image = ImageOps.exif_transpose(Image.open(path))
+    image.info.pop("icc_profile", None)  # pixels are compared, not what they stand for
     if image.mode == "I;16":
         # Pillow cuts the low byte off where it does not clip: 16 bits are 0 to 65535, so divide by 257 and round.
         grey = ((np.asarray(image).astype(np.uint32) + 128) // 257).astype(np.uint8)
@@ -114,6 +116,28 @@ def without_tables(data, names):
             kept += data[at:end]
         at = end
     return kept + data[at:]
+
+
+def profiles():
+    """Files with a profile that fits RGB pixels, and with ones that do not."""
+    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    struct.pack_into(">6H", profile, 24, 2026, 1, 1, 0, 0, 0)  # when it was made, or it would differ each time
+    profile = bytes(profile)
+    PROFILE.parent.mkdir(exist_ok=True)
+    PROFILE.write_bytes(profile)
+    of = lambda space: profile[:16] + space + profile[20:]
+    save("png-icc.png", IMAGE, icc_profile=profile)
+    save("png-palette-icc.png", IMAGE.quantize(16), icc_profile=profile)
+    save("jpeg-icc.jpg", IMAGE, quality=92, icc_profile=profile)
+    save("webp-icc.webp", IMAGE, lossless=True, icc_profile=profile)
+    save("tiff-icc.tif", IMAGE, icc_profile=profile)
+    save("tiff-palette-icc.tif", IMAGE.quantize(60), icc_profile=profile)
+    save("png-grey-icc.png", Image.fromarray(GREY8), icc_profile=of(b"GRAY"))
+    save("tiff-grey-icc.tif", Image.fromarray(GREY8), icc_profile=of(b"GRAY"))
+    # Of ink, as it should be, and of RGB, as it should not.
+    save("jpeg-cmyk-icc.jpg", cmyk_picture(), quality=95, icc_profile=of(b"CMYK"))
+    save("jpeg-cmyk-icc-rgb.jpg", cmyk_picture(), quality=95, icc_profile=profile)
+    save("tiff-cmyk-icc-rgb.tif", cmyk_picture(), icc_profile=profile)
 
 
 def cmyk_picture():
@@ -273,7 +297,7 @@ def main():
     OUT.mkdir(parents=True, exist_ok=True)
     for old in OUT.iterdir():
         old.unlink()
-    for make in (jpeg, png_files, gif_files, bmp_files, webp_files, tiff_files):
+    for make in (jpeg, png_files, gif_files, bmp_files, webp_files, tiff_files, profiles):
         make()
     for path in sorted(OUT.iterdir()):
         expected(path).save(OUT / f"{path.name}.expected.png", optimize=True)

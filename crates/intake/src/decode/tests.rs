@@ -46,7 +46,7 @@ fn tolerance(name: &str) -> u8 {
         // Pillow cuts the low byte off, we round.
         "png-rgb-16.png" | "png-rgba-16.png" | "tiff-rgb-16-big-endian.tif" => 1,
         // Pillow rounds the product of ink and black, the decoder cuts it.
-        "tiff-cmyk.tif" => 1,
+        "tiff-cmyk.tif" | "tiff-cmyk-icc-rgb.tif" => 1,
         _ => 0,
     }
 }
@@ -463,6 +463,48 @@ fn broken_profiles_are_no_reason_to_refuse_a_photo() {
             upright
         );
     }
+}
+
+#[test]
+fn a_profile_of_rgb_is_kept_and_any_other_is_not() {
+    let profile = fs::read(fixture("../icc/rgb.icc")).unwrap();
+    let kept = |bytes: Vec<u8>| decode(bytes, DEFAULT_MAX_PIXELS).unwrap().icc_profile;
+    let names = fixtures();
+    let of_rgb = ["icc.jpg", "icc.png", "icc.tif", "icc.webp"];
+    let others = ["grey", "cmyk"];
+    let mut count = 0;
+    for name in names {
+        let is_other = others.iter().any(|part| name.contains(part));
+        let has_profile = !is_other && of_rgb.iter().any(|end| name.ends_with(end));
+        let expected = has_profile.then(|| profile.clone());
+        assert_eq!(kept(bytes(&name)), expected, "{name}");
+        count += usize::from(has_profile);
+    }
+    assert_eq!(count, 6);
+    // One that is damaged is no reason to refuse the photo.
+    let mut photo = bytes("tiff-icc.tif");
+    let signature = photo.windows(4).position(|word| word == b"acsp").unwrap();
+    photo[signature] = b'A';
+    assert_eq!(kept(photo), None);
+}
+
+#[test]
+fn a_profile_that_announces_too_much_is_left_out() {
+    let announcing = |name: &str, header: &[u8], length: &[u8]| {
+        let mut photo = bytes(name);
+        let at = photo.windows(header.len()).position(|part| part == header);
+        let at = at.unwrap() + header.len();
+        photo[at..at + length.len()].copy_from_slice(length);
+        decode(photo, DEFAULT_MAX_PIXELS)
+    };
+    for length in [589u32, 20_000_000, u32::MAX] {
+        let length = length.to_le_bytes();
+        // Tag 34675 of type 7, bytes.
+        let photo = announcing("tiff-icc.tif", b"\x73\x87\x07\0", &length).unwrap();
+        assert_eq!(photo.icc_profile, None);
+    }
+    // The chunks behind it are lost with it.
+    assert!(announcing("webp-icc.webp", b"ICCP", &u32::MAX.to_le_bytes()).is_err());
 }
 
 #[test]

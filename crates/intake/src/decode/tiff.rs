@@ -19,8 +19,12 @@ use tiff::decoder::{ChunkType, Decoder, DecodingResult, Limits};
 use tiff::tags::{ByteOrder, Tag};
 use tiff::{TiffError, TiffResult};
 
+use super::icc;
+
 /// Values of the tag that says what samples stand for.
+const RGB: u16 = 2;
 const PALETTE: u16 = 3;
+const YCBCR: u16 = 6;
 
 /// The compression that is JPEG.
 const JPEG: u16 = 7;
@@ -33,6 +37,12 @@ pub struct Tags {
     /// Whether the colours have been multiplied by their alpha, which the `image` crate does not
     /// tell (<https://github.com/image-rs/image/issues/1743>); goes when it does.
     pub premultiplied: bool,
+    /// Whether the file stores red, green and blue, rather than grey or ink.
+    pub is_rgb: bool,
+    /// The ICC profile, whatever it is of. Read here as the `image` crate takes 32 times its length
+    /// for that (`icc_profile` in `codecs/tiff.rs` of `image` 0.25.10, a value for each byte; not
+    /// reported upstream as of 2026-11).
+    pub icc_profile: Option<Vec<u8>>,
     /// Whether [`LeftOut`] is to decode the file.
     pub is_left_out: bool,
 }
@@ -90,6 +100,8 @@ pub fn read(bytes: &mut [u8]) -> Result<Tags> {
     let mut tags = Tags {
         palette: None,
         premultiplied: first(&mut decoder, Tag::ExtraSamples) == Some(1),
+        is_rgb: matches!(interpretation, Some(RGB | PALETTE | YCBCR)),
+        icc_profile: profile(&mut decoder),
         is_left_out: Kind::of(&mut decoder).is_some(),
     };
     let palette = if interpretation == Some(PALETTE) {
@@ -187,6 +199,20 @@ fn size_of_jpeg(bytes: &[u8]) -> Option<(u32, u32)> {
 fn first<R: io::Read + io::Seek>(decoder: &mut Decoder<R>, tag: Tag) -> Option<u16> {
     let numbers = decoder.find_tag_unsigned_vec(tag).ok()??;
     numbers.first().copied()
+}
+
+/// The bytes of the ICC profile, unless they are more than is kept.
+fn profile(decoder: &mut Decoder<Cursor<&[u8]>>) -> Option<Vec<u8>> {
+    let file = decoder.inner().get_ref().len();
+    let mut tags = decoder.image_ifd();
+    let length = usize::try_from(tags.find_entry(Tag::IccProfile)?.count()).ok()?;
+    if length > icc::MAX_BYTES.min(file) {
+        return None;
+    }
+    let mut profile = vec![0; length];
+    let read = tags.find_tag_bytes(Tag::IccProfile, &mut profile, 0).ok()?;
+    // Of another type than bytes there would be more.
+    (read == Some(length)).then_some(profile)
 }
 
 /// The colours of a palette, as many as eight bits can number. `None` for what is no palette of
