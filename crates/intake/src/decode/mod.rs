@@ -54,8 +54,8 @@ pub struct Decoded {
     pub pixels: RgbImage,
     /// The ICC profile that says which colours the numbers stand for; none where the file has none
     /// that is whole and of RGB, which means sRGB. It is not applied. What a PNG says in other ways
-    /// (its chunks `sRGB`, `gAMA`, `cHRM` and `cICP`) is not carried over: those pixels are taken for
-    /// sRGB, as Pillow takes them.
+    /// (its chunks `sRGB`, `gAMA`, `cHRM` and `cICP`) is not carried over: those pixels are taken
+    /// for sRGB, as Pillow takes them.
     pub icc_profile: Option<Vec<u8>>,
 }
 

@@ -196,7 +196,16 @@ fn size_of_jpeg(bytes: &[u8]) -> Option<(u32, u32)> {
 }
 
 /// The first number of a tag, when there is one.
+///
+/// Not of endless ones: of such a text `tiff` 0.11.3 says on standard error that it is too long
+/// (mended upstream: <https://github.com/image-rs/image-tiff/commit/399469f>). The tags that it
+/// reads to open a file are beyond reach here.
 fn first<R: io::Read + io::Seek>(decoder: &mut Decoder<R>, tag: Tag) -> Option<u16> {
+    /// More numbers than any tag has that is read here, most of which have one for each sample.
+    const MOST: u64 = 65_536;
+    if decoder.image_ifd().find_entry(tag)?.count() > MOST {
+        return None;
+    }
     let numbers = decoder.find_tag_unsigned_vec(tag).ok()??;
     numbers.first().copied()
 }
@@ -224,8 +233,12 @@ fn profile(decoder: &mut Decoder<Cursor<&[u8]>>) -> Option<Vec<u8>> {
 fn palette(decoder: &mut Decoder<Cursor<&[u8]>>) -> Option<Vec<[u8; 3]>> {
     const COLORS: usize = 256;
     let bits = first(decoder, Tag::BitsPerSample).unwrap_or(1);
+    let count = decoder.image_ifd().find_entry(Tag::ColorMap)?.count();
+    if !matches!(bits, 1 | 2 | 4 | 8) || count != 3 << bits {
+        return None;
+    }
     let map: Vec<u16> = decoder.find_tag_unsigned_vec(Tag::ColorMap).ok()??;
-    if !matches!(bits, 1 | 2 | 4 | 8) || map.len() != 3 << bits {
+    if map.len() != 3 << bits {
         return None;
     }
     // All reds, then all greens, then all blues, of 16 bits whose high byte counts.
@@ -309,13 +322,13 @@ impl LeftOut {
     pub fn new(bytes: Vec<u8>, is_palette: bool) -> ImageResult<Self> {
         let mut decoder = Decoder::new(Cursor::new(bytes)).map_err(error)?;
         let size = decoder.dimensions().map_err(error)?;
-        let kind = match decoder.colortype().map_err(error)? {
+        let color = decoder.colortype().map_err(error)?;
+        let kind = match color {
             tiff::ColorType::Gray(bits @ (1 | 8)) if is_palette => Some(Kind::Grey(bits)),
             _ => Kind::of(&mut decoder),
         };
         let Some(kind) = kind else {
-            let what = format!("{:?}", decoder.colortype());
-            return Err(unsupported(what));
+            return Err(unsupported(format!("pixels of the kind {color:?}")));
         };
         Ok(Self {
             decoder,
