@@ -15,9 +15,10 @@ from pathlib import Path
 import numpy as np
 import png
 import tifffile
-from PIL import Image, ImageOps
+from PIL import Image, ImageCms, ImageOps
 
 OUT = Path(__file__).parents[1] / "fixtures" / "images"
+PROFILE = Path(__file__).parents[1] / "fixtures" / "icc" / "rgb.icc"
 WIDTH, HEIGHT = 46, 29
 
 
@@ -57,6 +58,7 @@ def encoded(image, format, **options):
 def expected(path):
     """The pixels that a viewer shows."""
     image = ImageOps.exif_transpose(Image.open(path))
+    image.info.pop("icc_profile", None)  # pixels are compared, not what they stand for
     if image.mode == "I;16":
         # Pillow cuts the low byte off where it does not clip: 16 bits are 0 to 65535, so divide by 257 and round.
         grey = ((np.asarray(image).astype(np.uint32) + 128) // 257).astype(np.uint8)
@@ -86,9 +88,56 @@ def jpeg():
     data = encoded(ycck, "JPEG", quality=95)
     marker = data.index(b"Adobe")
     write("jpeg-ycck.jpg", data[: marker + 11] + b"\x02" + data[marker + 12 :])
+    frames()
     # The same stored pixels under each of the eight orientations: the pictures that viewers show differ.
     for orientation in range(1, 9):
         save(f"jpeg-orientation-{orientation}.jpg", IMAGE, quality=92, subsampling="4:4:4", exif=exif(orientation))
+
+
+def frames():
+    """Frames of webcams and of Motion JPEG: Pillow writes the standard Huffman tables, and those are what they leave out."""
+    frame = encoded(IMAGE, "JPEG", quality=92, subsampling="4:2:2")
+    write("jpeg-webcam.jpg", without_tables(frame, {0x00, 0x10, 0x01, 0x11}))
+    # The tables of brightness are there, those of colour are not.
+    write("jpeg-webcam-some-tables.jpg", without_tables(frame, {0x01, 0x11}))
+    # Interlaced video: two fields of half the height, one behind the other, each marked. Pillow shows the first.
+    fields = [encoded(Image.fromarray(RGB8[parity::2]), "JPEG", quality=92, subsampling="4:2:2") for parity in (0, 1)]
+    mark = lambda field: b"\xff\xe0\0\x10AVI1" + bytes([field]) + bytes(9)
+    field = lambda number, data: data[:2] + mark(number) + without_tables(data, {0x00, 0x10, 0x01, 0x11})[20:]
+    write("jpeg-avi1-fields.jpg", b"".join(field(number, data) for number, data in enumerate(fields, 1)))
+
+
+def without_tables(data, names):
+    """A JPEG without the Huffman tables of these names, which Pillow writes in a segment each."""
+    kept, at = data[:2], 2
+    while data[at + 1] != 0xDA:
+        end = at + 2 + struct.unpack_from(">H", data, at + 2)[0]
+        if data[at + 1] != 0xC4 or data[at + 4] not in names:
+            kept += data[at:end]
+        at = end
+    return kept + data[at:]
+
+
+def profiles():
+    """Files with a profile that fits RGB pixels, and with ones that do not."""
+    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    struct.pack_into(">6H", profile, 24, 2026, 1, 1, 0, 0, 0)  # when it was made, or it would differ each time
+    profile = bytes(profile)
+    PROFILE.parent.mkdir(exist_ok=True)
+    PROFILE.write_bytes(profile)
+    of = lambda space: profile[:16] + space + profile[20:]
+    save("png-icc.png", IMAGE, icc_profile=profile)
+    save("png-palette-icc.png", IMAGE.quantize(16), icc_profile=profile)
+    save("jpeg-icc.jpg", IMAGE, quality=92, icc_profile=profile)
+    save("webp-icc.webp", IMAGE, lossless=True, icc_profile=profile)
+    save("tiff-icc.tif", IMAGE, icc_profile=profile)
+    save("tiff-palette-icc.tif", IMAGE.quantize(60), icc_profile=profile)
+    save("png-grey-icc.png", Image.fromarray(GREY8), icc_profile=of(b"GRAY"))
+    save("tiff-grey-icc.tif", Image.fromarray(GREY8), icc_profile=of(b"GRAY"))
+    # Of ink, as it should be, and of RGB, as it should not.
+    save("jpeg-cmyk-icc.jpg", cmyk_picture(), quality=95, icc_profile=of(b"CMYK"))
+    save("jpeg-cmyk-icc-rgb.jpg", cmyk_picture(), quality=95, icc_profile=profile)
+    save("tiff-cmyk-icc-rgb.tif", cmyk_picture(), icc_profile=profile)
 
 
 def cmyk_picture():
@@ -195,20 +244,60 @@ def tiff_files():
     indices = np.asarray(IMAGE.quantize(60))
     options = dict(photometric="palette", colormap=colormap, byteorder=">", compression="zlib", metadata=None)
     tifffile.imwrite(OUT / "tiff-palette-big-endian.tif", indices, **options)
+    tifffile.imwrite(OUT / "tiff-palette-big.tif", indices, **(options | {"byteorder": "<"}), bigtiff=True)
     options = dict(photometric="minisblack", metadata=None)
     tifffile.imwrite(OUT / "tiff-grey-16.tif", GREY16, **options)
     tifffile.imwrite(OUT / "tiff-white-is-zero.tif", GREY8, photometric="miniswhite", metadata=None)
     tifffile.imwrite(OUT / "tiff-rgb-16-big-endian.tif", RGB16, photometric="rgb", metadata=None, byteorder=">")
     tifffile.imwrite(OUT / "tiff-tiled.tif", RGB8, photometric="rgb", metadata=None, tile=(16, 32))
     planes = np.moveaxis(RGB8, -1, 0)
+    small_tiffs()
+    save("tiff-jpeg-ycbcr.tif", IMAGE.convert("YCbCr"), compression="jpeg", quality=92)
     tifffile.imwrite(OUT / "tiff-planar.tif", planes, photometric="rgb", planarconfig="separate", metadata=None)
+
+
+def small_tiffs():
+    """Pixels of less than a byte, which neither Pillow nor tifffile writes; the width is no whole number of bytes."""
+    black_is_zero, white_is_zero, palette = 1, 0, 3
+    for bits in (1, 2, 4):
+        indexed = IMAGE.quantize(1 << bits)
+        colours = np.array(indexed.getpalette()[: 3 << bits]).reshape(-1, 3)
+        colormap = np.zeros((3, 1 << bits), np.uint16)
+        colormap[:, : len(colours)] = colours.T * 257
+        small_tiff(f"tiff-palette-{bits}.tif", np.asarray(indexed), bits, palette, colormap)
+    for bits in (2, 4):
+        small_tiff(f"tiff-grey-{bits}.tif", GREY8 >> (8 - bits), bits, black_is_zero)
+    small_tiff("tiff-white-is-zero-4.tif", GREY8 >> 4, 4, white_is_zero)
+    # The bits of each byte from the lowest to the highest, in pixels and in the codes of a fax.
+    small_tiff("tiff-fill-order-2.tif", GREY8, 8, black_is_zero, fill_order=2)
+    bilevel = Image.fromarray(GREY8).convert("1")
+    save("tiff-fill-order-2-group4.tif", bilevel, compression="group4", tiffinfo={266: 2})
+
+
+def small_tiff(name, samples, bits, photometric, colormap=None, fill_order=1):
+    shifts = np.arange(bits)[::-1]
+    packed = np.packbits((samples[..., None] >> shifts & 1).reshape(HEIGHT, -1), axis=1).tobytes()
+    if fill_order == 2:
+        packed = bytes(int(f"{byte:08b}"[::-1], 2) for byte in packed)
+    tags = {256: WIDTH, 257: HEIGHT, 258: bits, 259: 1, 262: photometric, 266: fill_order, 273: 8, 277: 1, 278: HEIGHT}
+    tags[279] = len(packed)
+    packed += b"\0" * (len(packed) % 2)
+    if colormap is not None:
+        tags[320] = 8 + len(packed)
+        packed += colormap.astype("<u2").tobytes()
+    directory = struct.pack("<H", len(tags))
+    for tag, value in sorted(tags.items()):
+        short, long = 3, 4
+        count = colormap.size if tag == 320 else 1
+        directory += struct.pack("<HHII", tag, long if tag in (273, 279) else short, count, value)
+    write(name, b"II*\0" + struct.pack("<I", 8 + len(packed)) + packed + directory + bytes(4))
 
 
 def main():
     OUT.mkdir(parents=True, exist_ok=True)
     for old in OUT.iterdir():
         old.unlink()
-    for make in (jpeg, png_files, gif_files, bmp_files, webp_files, tiff_files):
+    for make in (jpeg, png_files, gif_files, bmp_files, webp_files, tiff_files, profiles):
         make()
     for path in sorted(OUT.iterdir()):
         expected(path).save(OUT / f"{path.name}.expected.png", optimize=True)

@@ -325,7 +325,7 @@ mod tests {
             prop_assert!(!address.name().contains("SECRET"));
             prop_assert!(!address.file_name().contains('/'));
             let address = Address::new(rest.as_ref());
-            (address.name(), address.file_name());
+            let _ = (address.name(), address.file_name());
         }
     }
 

@@ -5,6 +5,7 @@
 //! file cannot ask for more by lying about its parts.
 
 mod error;
+mod icc;
 mod jpeg;
 mod png;
 mod tiff;
@@ -39,6 +40,9 @@ const WEBP_BYTES_PER_PIXEL: u64 = 7;
 /// file announces.
 const MAX_CAUSE: usize = 300;
 
+/// Number of colours of an image that is not grey, transparency aside.
+const RGB: usize = 3;
+
 const NO_MEMORY: &str = "to decode it; scale it down first";
 
 const FORMATS: &str = "PNG, JPEG, WebP, GIF, BMP and TIFF are read";
@@ -48,8 +52,10 @@ const FORMATS: &str = "PNG, JPEG, WebP, GIF, BMP and TIFF are read";
 pub struct Decoded {
     /// The first frame, upright, as 8-bit RGB, on white where it is transparent.
     pub pixels: RgbImage,
-    /// The ICC profile that says which colours the numbers stand for; none where the file has none,
-    /// which means sRGB. It is not applied.
+    /// The ICC profile that says which colours the numbers stand for; none where the file has none
+    /// that is whole and of RGB, which means sRGB. It is not applied. What a PNG says in other ways
+    /// (its chunks `sRGB`, `gAMA`, `cHRM` and `cICP`) is not carried over: those pixels are taken
+    /// for sRGB, as Pillow takes them.
     pub icc_profile: Option<Vec<u8>>,
 }
 
@@ -67,6 +73,7 @@ pub fn decode(bytes: Vec<u8>, max_pixels: u64) -> Result<Decoded, DecodeError> {
         return Err(DecodeError::NotAnImage("it is empty".to_owned()));
     }
     let guessed = image::guess_format(&bytes).ok();
+    let guessed = guessed.or_else(|| tiff::is_big(&bytes).then_some(ImageFormat::Tiff));
     let Some(format) = guessed.filter(ImageFormat::reading_enabled) else {
         return Err(DecodeError::NotAnImage(unreadable(&bytes)));
     };
@@ -91,18 +98,25 @@ fn decode_as(format: ImageFormat, mut bytes: Vec<u8>, max_pixels: u64) -> Result
     if format == ImageFormat::Png {
         png::check(&bytes)?;
     }
-    let coefficients = if format == ImageFormat::Jpeg {
-        jpeg::check(&bytes)?
-    } else {
-        0
-    };
+    let mut markers = jpeg::Markers::default();
+    if format == ImageFormat::Jpeg {
+        markers = jpeg::check(&bytes)?;
+        if markers.lacks_tables {
+            jpeg::add_tables(&mut bytes)?;
+        }
+    }
     let encoded_bytes = bytes.len() as u64;
-    let exif_is_whole = format != ImageFormat::WebP || webp::exif_is_whole(&bytes);
+    let is_whole = |name| format != ImageFormat::WebP || webp::is_whole(&bytes, name);
+    let (exif_is_whole, profile_is_whole) = (is_whole(b"EXIF"), is_whole(b"ICCP"));
 
-    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
-    // The PNG decoder reads profiles and comments here and takes no limit later.
-    reader.limits(allocation(MAX_METADATA_BYTES));
-    let mut decoder = reader.into_decoder()?;
+    let mut decoder: Box<dyn ImageDecoder> = if tags.is_left_out {
+        Box::new(tiff::LeftOut::new(bytes, tags.palette.is_some())?)
+    } else {
+        let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
+        // The PNG decoder reads profiles and comments here and takes no limit later.
+        reader.limits(allocation(MAX_METADATA_BYTES));
+        Box::new(reader.into_decoder()?)
+    };
     let (width, height) = decoder.dimensions();
     ensure!(
         width > 0 && height > 0,
@@ -132,11 +146,25 @@ fn decode_as(format: ImageFormat, mut bytes: Vec<u8>, max_pixels: u64) -> Result
         None
     };
 
+    let is_rgb = match format {
+        // The decoder makes RGB of ink, and tells nobody.
+        ImageFormat::Jpeg => markers.components == RGB,
+        ImageFormat::Tiff => tags.is_rgb,
+        _ => color.has_color(),
+    };
+    // A damaged profile is no reason to refuse it either.
+    let icc_profile = match format {
+        _ if !is_rgb || !profile_is_whole => None,
+        ImageFormat::Tiff => tags.icc_profile,
+        _ => decoder.icc_profile().ok().flatten(),
+    };
+    let icc_profile = icc_profile.filter(|profile| icc::describes_rgb(profile));
+
     // One buffer for what is decoded and for the RGB that becomes of it.
     let size = decoded_bytes.max(3 * pixels);
     // Turning it takes as much again, if the decoder does not.
     let working = match format {
-        ImageFormat::Jpeg => coefficients,
+        ImageFormat::Jpeg => markers.coefficient_bytes,
         ImageFormat::WebP => WEBP_BYTES_PER_PIXEL * pixels,
         _ => 0,
     };
@@ -168,7 +196,6 @@ fn decode_as(format: ImageFormat, mut bytes: Vec<u8>, max_pixels: u64) -> Result
     let mut image = DynamicImage::ImageRgb8(image);
     image.apply_orientation(orientation.unwrap_or(Orientation::NoTransforms));
     let pixels = image.into_rgb8();
-    let icc_profile = None;
     Ok(Decoded {
         pixels,
         icc_profile,
@@ -304,6 +331,8 @@ fn explain(error: anyhow::Error) -> anyhow::Error {
 
 /// Says what the bytes look like, since they are in no format that is read.
 fn unreadable(bytes: &[u8]) -> String {
+    /// What a checkout without Git LFS leaves in place of a file, up to the version of the format.
+    const LFS_POINTER: &[u8] = b"version https://git-lfs.github.com/spec/";
     const KNOWN: [(usize, &[u8], &str); 14] = [
         (4, b"ftypheic", "HEIC"),
         (4, b"ftypheix", "HEIC"),
@@ -323,6 +352,10 @@ fn unreadable(bytes: &[u8]) -> String {
     let known = KNOWN
         .iter()
         .find(|(at, magic, _)| bytes.get(*at..).is_some_and(|rest| rest.starts_with(magic)));
+    if bytes.starts_with(LFS_POINTER) {
+        return "it is a git-lfs pointer in place of the image; `git lfs pull` fetches it"
+            .to_owned();
+    }
     let head = String::from_utf8_lossy(&bytes[..bytes.len().min(512)])
         .trim_start()
         .to_lowercase();

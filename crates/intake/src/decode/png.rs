@@ -9,7 +9,10 @@ use anyhow::{Result, ensure};
 ///
 /// # Errors
 ///
-/// When the image has a palette that is not of 1 to 256 whole colours: the decoder would panic.
+/// When the image has a palette that is not of 1 to 256 whole colours: the decoder would panic
+/// (<https://github.com/image-rs/image-png/issues/694>). That is mended upstream
+/// (<https://github.com/image-rs/image-png/pull/682>), and this may go with the first release of
+/// `png` after 0.18.1.
 pub fn check(bytes: &[u8]) -> Result<()> {
     const SIGNATURE: usize = 8;
     /// Length and type before the content of a chunk, and the checksum behind it.
