@@ -1,18 +1,18 @@
 //! The library in thirty lines: `cargo run --release --example segment -- photo.jpg found.png
 //! [weights]`.
 
+use std::error::Error;
 use std::path::Path;
 
-use anyhow::{Result, bail};
-use image::{DynamicImage, ImageDecoder, ImageReader};
+use maskrcnn::image::{DynamicImage, ImageDecoder, ImageReader};
 use maskrcnn::{Device, MaskRcnn, SegmentOptions, Style, Weights, render};
 
-fn main() -> Result<()> {
+fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let (photo, picture, weights) = match &arguments[..] {
         [photo, picture] => (photo, picture, Weights::embedded()?),
         [photo, picture, weights] => (photo, picture, Weights::open(Path::new(weights))?),
-        _ => bail!("usage: segment PHOTO PICTURE [WEIGHTS]"),
+        _ => return Err("usage: segment PHOTO PICTURE [WEIGHTS]".into()),
     };
 
     let model = MaskRcnn::new(weights, Device::Cpu)?;

@@ -2,7 +2,7 @@
 //! box and a mask.
 //!
 //! ```no_run
-//! use maskrcnn::{Device, MaskRcnn, SegmentOptions, Style, Weights, render};
+//! use maskrcnn::{Device, MaskRcnn, SegmentOptions, Style, Weights, image, render};
 //!
 //! let model = MaskRcnn::new(Weights::embedded()?, Device::Cpu)?;
 //! let photo = image::open("photo.jpg")?.to_rgb8(); // not turned as its EXIF says; see `examples/segment.rs`
@@ -37,6 +37,9 @@ pub use detections::{
     BBox, Contour, Detection, ImageInfo, Mask, ModelInfo, Report, Rle, RleError, SegmentOptions,
     Size, Style, render,
 };
+/// The crate whose pictures the network takes, in the version that it takes.
+pub use image;
+
 pub use detector::{MaskRcnn, Stage};
 pub use error::{Error, Result};
 pub use runtime::{

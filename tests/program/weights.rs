@@ -1,9 +1,8 @@
 //! The formula that stands in for the weights of a full-size network.
 
-#[path = "common/formula.rs"]
-mod formula;
+use crate::formula;
 
-const CHECKSUMS: &str = include_str!("fixtures/parity/formula.tsv");
+const CHECKSUMS: &str = include_str!("../fixtures/parity/formula.tsv");
 
 #[test]
 fn formula_gives_the_bits_that_python_gives() {

@@ -3,20 +3,18 @@
 //! `tests/fixtures/deterministic.sha256`, which another processor made.
 //!
 //! To write the digests anew, after a change that is meant to change results:
-//! `REGENERATE=1 cargo test --release --test deterministic`.
-
-#[path = "common/formula.rs"]
-mod formula;
+//! `REGENERATE=1 cargo test --release --test program deterministic`.
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use image::{Rgb, RgbImage};
 use safetensors::tensor::{Dtype, TensorView};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
+
+use crate::repository::{PROGRAM, repository};
 
 const DIGESTS: &str = "tests/fixtures/deterministic.sha256";
 const PHOTOS: [&str; 5] = [
@@ -57,10 +55,6 @@ const ENVIRONMENTS: [&[(&str, &str)]; 5] = [
     ],
 ];
 
-fn repository(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
-}
-
 /// A folder with the photos and the flat image.
 fn folder() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
@@ -79,12 +73,12 @@ fn folder() -> TempDir {
 
 /// Weights of torchvision's network by formula, as `v1.safetensors` in `folder`.
 fn write_v1(folder: &TempDir) {
-    let layout = include_str!("fixtures/parity/formula.tsv");
+    let layout = include_str!("../fixtures/parity/formula.tsv");
     let tensors = layout.lines().map(|line| {
         let mut fields = line.split('\t');
         let (name, shape) = (fields.next().unwrap(), fields.next().unwrap());
         let shape: Vec<i64> = shape.split(',').map(|side| side.parse().unwrap()).collect();
-        let bytes: Vec<u8> = formula::fill(name, &shape)
+        let bytes: Vec<u8> = crate::formula::fill(name, &shape)
             .iter()
             .flat_map(|value| value.to_le_bytes())
             .collect();
@@ -141,7 +135,7 @@ fn digests(
 }
 
 fn program(environment: &[(&str, &str)]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_maskrcnn"));
+    let mut command = Command::new(PROGRAM);
     command.envs(environment.iter().copied());
     command
 }
@@ -196,7 +190,7 @@ fn compact_writes_the_same_bytes_for_any_threads_and_any_environment() {
         assert_eq!(found, expected, "{environment:?}");
     }
     let mut on_one_core = Command::new("taskset");
-    on_one_core.args(["-c", "0", env!("CARGO_BIN_EXE_maskrcnn")]);
+    on_one_core.args(["-c", "0", PROGRAM]);
     assert_eq!(
         digests(&folder, "compact", on_one_core, &[]),
         expected,

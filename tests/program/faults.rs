@@ -12,11 +12,7 @@ use std::time::{Duration, SystemTime};
 
 use tempfile::TempDir;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_maskrcnn");
-
-fn repository(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
-}
+use crate::repository::{PROGRAM, repository};
 
 /// A folder with `dog.jpg` and `small.png` in it, where the program is run, and results of an
 /// earlier run in `out`.
@@ -36,9 +32,13 @@ fn folder() -> TempDir {
     folder
 }
 
+/// A report of `dog.jpg` as far as another run looks at it.
+const EARLIER_REPORT: &str = r#"{"schema": "urn:maskrcnn:detections:2",
+    "image": {"source": "dog.jpg", "sha256": "00"}, "detections": "of an earlier run"}"#;
+
 fn earlier(directory: &Path) {
     fs::write(directory.join("dog.png"), "earlier picture").unwrap();
-    fs::write(directory.join("dog.json"), "earlier report").unwrap();
+    fs::write(directory.join("dog.json"), EARLIER_REPORT).unwrap();
 }
 
 fn maskrcnn(folder: &TempDir, args: &[&str]) -> Command {
@@ -74,7 +74,7 @@ fn assert_earlier(directory: &Path, more: &[&str]) {
     );
     assert_eq!(
         fs::read_to_string(directory.join("dog.json")).unwrap(),
-        "earlier report"
+        EARLIER_REPORT
     );
     assert_eq!(
         listing(directory),

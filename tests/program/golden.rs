@@ -1,11 +1,9 @@
 //! Pictures compared with those in `tests/golden/`. To write them anew: `REGENERATE=1 cargo test
 //! --release --test golden`.
 
-mod common;
-
 use std::path::Path;
 
-use common::golden::{Tolerance, compare, compare_to_golden};
+use crate::picture::{Tolerance, compare, compare_to_golden};
 use image::{Rgb, RgbImage};
 use maskrcnn::{
     BBox, Detection, Device, Mask, MaskRcnn, SegmentOptions, Size, Style, Weights, render,
@@ -344,7 +342,7 @@ fn one_differing_pixel_fails_and_leaves_a_strip_of_expected_difference_and_actua
     );
     assert!(message.contains(strip.to_str().unwrap()), "{message}");
     assert!(
-        message.contains("REGENERATE=1 cargo test --release --test golden"),
+        message.contains("REGENERATE=1 cargo test --release --test program golden"),
         "{message}"
     );
     let strip = image::open(strip).unwrap().to_rgb8();

@@ -12,6 +12,8 @@ use std::time::Duration;
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::{ExtendedColorType, ImageEncoder, ImageFormat, Rgb, RgbImage};
 
+use crate::repository::PROGRAM;
+
 /// What the program holds for a small photo, in MB: 190, most of it libtorch and the network, and
 /// some to spare.
 const ORDINARY: u64 = 260;
@@ -35,13 +37,7 @@ fn run(bytes: &[u8], options: &[&str]) -> Outcome {
     fs::write(&file, bytes).unwrap();
     let script = "ulimit -v \"$1\" && shift && exec \"$@\"";
     let mut child = Command::new("sh")
-        .args([
-            "-c",
-            script,
-            "sh",
-            ADDRESS_SPACE,
-            env!("CARGO_BIN_EXE_maskrcnn"),
-        ])
+        .args(["-c", script, "sh", ADDRESS_SPACE, PROGRAM])
         .args(["--json-only", "--threads", "2", "-o"])
         .args([folder.path().join("out"), file])
         .args(options)

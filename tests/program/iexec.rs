@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 use std::{fs, process};
@@ -14,11 +14,9 @@ use predicates::str::contains;
 use serde_json::Value;
 use tempfile::TempDir;
 
-const NO_DATASET: &str = "0x0000000000000000000000000000000000000000";
+use crate::repository::{PROGRAM, repository};
 
-fn repository(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
-}
+const NO_DATASET: &str = "0x0000000000000000000000000000000000000000";
 
 /// A task's folders and environment, as a worker makes them.
 struct Task {
@@ -59,7 +57,7 @@ impl Task {
     }
 
     fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_maskrcnn"));
+        let mut command = Command::new(PROGRAM);
         command
             .env_clear()
             .envs(&self.variables)
@@ -362,7 +360,7 @@ fn a_task_that_is_ended_half_way_leaves_no_word_to_the_worker() {
             .unwrap()
             .success()
     );
-    let mut child = process::Command::new(env!("CARGO_BIN_EXE_maskrcnn"))
+    let mut child = process::Command::new(PROGRAM)
         .env_clear()
         .envs(&task.variables)
         .args([task.folder.path().join("in").join(DOG.0), pipe])
@@ -393,7 +391,7 @@ fn a_task_that_is_ended_half_way_leaves_no_word_to_the_worker() {
 fn a_server_that_cannot_be_reached_may_be_the_workers_own_trouble() {
     let task = Task::new(0, 1, &[]);
     // A public address, and no network at all (needs root, as the tests of faults do).
-    let program = env!("CARGO_BIN_EXE_maskrcnn");
+    let program = PROGRAM;
     let mut command = Command::new("unshare");
     command
         .envs(&task.variables)
@@ -489,7 +487,7 @@ fn limits_can_be_lowered_in_a_task_and_not_raised() {
         .assert()
         .code(1)
         .stderr(contains("100 megapixels"));
-    let line = Command::new(env!("CARGO_BIN_EXE_maskrcnn"))
+    let line = Command::new(PROGRAM)
         .env_clear()
         .arg(&path)
         .arg("--max-megapixels=4000")
@@ -508,7 +506,7 @@ fn crc32(bytes: &[u8]) -> u32 {
 
 #[test]
 fn outside_a_task_callback_makes_no_sense() {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_maskrcnn"));
+    let mut command = Command::new(PROGRAM);
     command
         .env_clear()
         .args(["--callback", "a.jpg"])

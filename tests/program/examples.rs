@@ -1,13 +1,11 @@
 //! The example programs, run as the README says.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use assert_cmd::Command;
 use predicates::str::contains;
 
-fn repository(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
-}
+use crate::repository::{PROGRAM, repository};
 
 /// The example that `cargo test` built beside this test.
 fn example(name: &str) -> Command {
@@ -64,7 +62,7 @@ fn convert_writes_a_checkpoint_that_the_program_reads_and_names_what_it_cannot_r
     let photo = repository("examples/photos/dog1.jpg");
     let run = |weights: &Path| {
         let output = folder.path().join(weights.file_stem().unwrap());
-        let mut program = Command::new(env!("CARGO_BIN_EXE_maskrcnn"));
+        let mut program = Command::new(PROGRAM);
         program
             .arg("-w")
             .arg(weights)

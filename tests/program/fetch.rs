@@ -4,29 +4,23 @@
 use std::fs;
 use std::io::Read;
 use std::net::{Ipv6Addr, TcpListener};
-use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::server::{Authority, Connection, Server, answer, read_head};
 use cid::Cid;
 use cid::multihash::Multihash;
 use data_encoding::BASE64;
 use serde_json::Value;
-use server::{Authority, Connection, Server, answer, read_head};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
-#[path = "common/server.rs"]
-mod server;
+use crate::repository::{PROGRAM, repository};
 
 /// What a failing fetch may take beyond its time-out: the model is loaded meanwhile, and the
 /// machine may be busy.
 const SLACK: Duration = Duration::from_secs(10);
-
-fn repository(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
-}
 
 /// An image of 46×29 pixels.
 fn image() -> Vec<u8> {
@@ -61,7 +55,7 @@ fn run(args: &[&str]) -> Run {
 fn run_with(args: &[&str], environment: &[(&str, &str)]) -> Run {
     let folder = tempfile::tempdir().unwrap();
     let start = Instant::now();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_maskrcnn"));
+    let mut command = Command::new(PROGRAM);
     for name in ["http_proxy", "https_proxy", "all_proxy", "no_proxy"] {
         command.env_remove(name).env_remove(name.to_uppercase());
     }

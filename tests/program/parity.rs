@@ -1,14 +1,14 @@
 //! The embedded network on the example photos against torchvision's own run of it, through the
 //! library's public face.
 //!
-//! Stage by stage, on decoded pixels, the comparison stands in `src/model/parity.rs`. Here the
+//! Stage by stage, on decoded pixels, the comparison stands in `crates/maskrcnn/src/detector/parity.rs`. Here the
 //! photos are decoded too: losslessly for PNG; for JPEG by another decoder than torchvision's was
 //! fed by (Pillow's libjpeg-turbo), whose pixels differ by a level or two.
 
-use std::path::{Path, PathBuf};
-
 use maskrcnn::{Device, MaskRcnn, SegmentOptions, Weights};
 use serde_json::Value;
+
+use crate::repository::repository;
 
 /// How far a photo's detections may be from torchvision's.
 struct Tolerance {
@@ -32,10 +32,6 @@ const JPEG: Tolerance = Tolerance {
 
 /// Detections that a level of brightness does not make or break.
 const CERTAIN: f32 = 0.3;
-
-fn repository(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
-}
 
 #[test]
 fn the_example_photos_show_what_torchvision_finds_in_them() {

@@ -1,11 +1,8 @@
 //! What fuzzing found is read again by the tests of each part; here, that no part was forgotten.
 
 use std::fs;
-use std::path::{Path, PathBuf};
 
-fn repository(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
-}
+use crate::repository::repository;
 
 /// Names in a folder of the repository, without extensions, sorted.
 fn names(folder: &str) -> Vec<String> {
@@ -22,12 +19,15 @@ fn names(folder: &str) -> Vec<String> {
 #[test]
 fn every_kind_of_finding_is_read_again_by_a_test() {
     let readers = [
-        ("address", "src/bin/maskrcnn/source/address.rs"),
-        ("checkpoint", "src/checkpoint/tests/fuzzed.rs"),
-        ("iexec", "src/bin/maskrcnn/iexec/tests.rs"),
-        ("image", "src/bin/maskrcnn/source/decode/tests.rs"),
-        ("pickle", "src/checkpoint/tests/fuzzed.rs"),
-        ("unixfs", "src/bin/maskrcnn/source/unixfs.rs"),
+        ("address", "crates/intake/src/address.rs"),
+        (
+            "checkpoint",
+            "crates/maskrcnn/src/checkpoint/tests/fuzzed.rs",
+        ),
+        ("iexec", "src/iexec/tests.rs"),
+        ("image", "crates/intake/src/decode/tests.rs"),
+        ("pickle", "crates/maskrcnn/src/checkpoint/tests/fuzzed.rs"),
+        ("unixfs", "crates/intake/src/fetch/unixfs.rs"),
     ];
     for (kind, reader) in readers {
         let text = fs::read_to_string(repository(reader)).unwrap();

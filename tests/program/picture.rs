@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use image::{Rgb, RgbImage, imageops};
 
 /// The command that writes every golden picture anew, for messages.
-const REGENERATE: &str = "REGENERATE=1 cargo test --release --test golden";
+const REGENERATE: &str = "REGENERATE=1 cargo test --release --test program golden";
 
 /// How far a picture may be from its golden.
 #[derive(Clone, Copy, Debug)]

@@ -1,0 +1,22 @@
+//! The program and the network from outside, through the built binary and the public faces of the
+//! crates. One program, since each one links libtorch.
+
+mod cli;
+mod deterministic;
+mod examples;
+mod faults;
+mod fetch;
+#[path = "../common/formula.rs"]
+mod formula;
+mod golden;
+mod hostile_images;
+mod iexec;
+mod names;
+mod parity;
+mod picture;
+mod regressions;
+mod repository;
+mod segment;
+#[path = "../common/server.rs"]
+mod server;
+mod weights;
