@@ -21,18 +21,23 @@ FROM --platform=linux/amd64 ${RUST_IMAGE} AS build
 RUN apt-get update && apt-get install --yes --no-install-recommends g++
 WORKDIR /build
 COPY --from=libtorch /build/.libtorch .libtorch
-# The crates alone, with an empty program: they are compiled again only when their list changes.
+# The crates of others alone, with empty ones of ours: they are compiled again only when their list
+# changes.
 COPY Cargo.toml Cargo.lock build.rs ./
 COPY .cargo .cargo
-RUN mkdir --parents src/bin/maskrcnn \
- && echo '//! Empty.' >src/lib.rs \
- && printf '//! Empty.\nfn main() {}\n' >src/bin/maskrcnn/main.rs \
+COPY crates/detections/Cargo.toml crates/detections/
+COPY crates/intake/Cargo.toml crates/intake/
+COPY crates/maskrcnn/Cargo.toml crates/maskrcnn/build.rs crates/maskrcnn/
+RUN mkdir src crates/detections/src crates/intake/src crates/maskrcnn/src \
+ && for crate in . crates/detections crates/intake crates/maskrcnn; do echo '//! Empty.' >$crate/src/lib.rs; done \
+ && printf '//! Empty.\nfn main() {}\n' >src/main.rs \
  && cargo build --release --locked --lib --bins \
- && rm -r src
+ && rm -r src crates/*/src
+COPY crates crates
 COPY src src
 COPY weights/compact.safetensors weights/
 # Cargo tells by their times that these are other sources than the empty ones.
-RUN touch src/lib.rs src/bin/maskrcnn/main.rs \
+RUN touch src/lib.rs src/main.rs crates/*/src/lib.rs \
  && cargo build --release --locked --bin maskrcnn \
  && strip --strip-all target/release/maskrcnn
 

@@ -5,8 +5,9 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
-use clap::error::ErrorKind;
-use clap::{Command, CommandFactory, FromArgMatches, Parser};
+use clap::builder::ValueParser;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{ArgAction, Command, CommandFactory, FromArgMatches, Parser};
 use intake::DEFAULT_MAX_PIXELS;
 use maskrcnn::Device;
 use url::Url;
@@ -185,11 +186,26 @@ impl Args {
     }
 
     /// Whether `words` that [`parse_in_task`](Self::parse_in_task) may have refused ask for a
-    /// callback all the same.
-    pub fn ask_for_callback(words: impl IntoIterator<Item = OsString>) -> bool {
-        let command = Self::task_command().ignore_errors(true);
-        let command = command.disable_help_flag(true).disable_version_flag(true);
-        let matches = command.try_get_matches_from(words);
+    /// callback all the same: as clap reads them when the values are not looked at and the options
+    /// that it does not know are left out.
+    pub fn ask_for_callback(mut words: Vec<OsString>) -> bool {
+        let command = Self::task_command()
+            .disable_help_flag(true)
+            .disable_version_flag(true)
+            .mut_args(|arg| match arg.get_action() {
+                ArgAction::Set | ArgAction::Append => arg.value_parser(ValueParser::os_string()),
+                _ => arg,
+            });
+        while let Err(error) = command.clone().try_get_matches_from(words.iter())
+            && let Some(ContextValue::String(unknown)) = error.get(ContextKind::InvalidArg)
+            && error.kind() == ErrorKind::UnknownArgument
+            && let Some(place) = words
+                .iter()
+                .position(|word| word.as_encoded_bytes().starts_with(unknown.as_bytes()))
+        {
+            words.remove(place);
+        }
+        let matches = command.ignore_errors(true).try_get_matches_from(words);
         matches.is_ok_and(|matches| matches.get_flag("callback"))
     }
 

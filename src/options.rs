@@ -287,11 +287,14 @@ mod tests {
     #[test]
     fn a_callback_is_seen_in_words_that_make_no_sense() {
         let asks = |words: &[&str]| {
-            Args::ask_for_callback(["maskrcnn"].iter().chain(words).map(Into::into))
+            Args::ask_for_callback(["maskrcnn"].iter().chain(words).map(Into::into).collect())
         };
         for words in [
             &["--callback", "--treshold", "0.5", "a.jpg"][..],
             &["-t", "9", "a.jpg", "--callback"],
+            &["a.jpg", "--nonsense", "--callback"],
+            &["-Z", "--max-bytes", "many", "--callback", "a.jpg"],
+            &["-q", "-v", "--nonsense=5", "--callback"],
             &["--callback", "--help"],
         ] {
             assert!(asks(words), "{words:?}");

@@ -2,34 +2,12 @@
 
 #![no_main]
 
-#[allow(dead_code)]
-#[path = "../../src/bin/maskrcnn/memory.rs"]
-mod memory;
-
-/// The program's own modules; `http` and what belongs to it are here because `fetch` needs them.
-#[allow(dead_code)]
-#[path = "../../src/bin/maskrcnn/source"]
-mod source {
-    pub mod address;
-    pub mod fetch;
-    pub mod fetch_error;
-    pub mod guard;
-    pub mod http;
-    pub mod ipfs;
-    pub mod lookup;
-    pub mod sink;
-    pub mod unixfs;
-}
-
 use std::path::PathBuf;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use indicatif::{MultiProgress, ProgressDrawTarget};
+use intake::{Address, FetchOptions, Fetcher, Proxies, Silent};
 use libfuzzer_sys::fuzz_target;
-use source::address::Address;
-use source::fetch::{FetchOptions, Fetcher, Proxies};
-use url::Url;
 
 /// Largest content of an address that stands in the address itself.
 const MOST: u64 = 1 << 20;
@@ -48,27 +26,21 @@ fn fetcher() -> &'static Fetcher {
             proxies: Proxies::default(),
             temporary: PathBuf::from("."),
         };
-        Fetcher::new(
-            options,
-            MultiProgress::with_draw_target(ProgressDrawTarget::hidden()),
-        )
+        Fetcher::new(options, Arc::new(Silent))
     })
 }
 
 fuzz_target!(|text: &str| {
-    let Some(address) = Address::new(text) else {
-        return;
-    };
-    let (shown, name) = (address.shown(), address.file_name());
+    let address = Address::not_standard_input(text.as_ref());
+    let (shown, name) = (address.name(), address.file_name());
     // A part of the names of output files.
-    assert!(
-        !name.contains('/') && name != "." && name != "..",
-        "{name:?}"
-    );
+    let leads_out = name.contains('/') || name == "." || name == "..";
+    assert!(!leads_out || address.path().is_some(), "{name:?}");
+    assert!(!address.to_string().contains(char::is_control), "{text:?}");
 
-    match &*address.scheme() {
-        "http" | "https" => {
-            let Ok(url) = Url::parse(text) else { return };
+    match &address {
+        Address::Http(remote) => {
+            let url = &remote.target;
             // What the client takes for user name and password must not be shown, however the text
             // hides it. The authority stands in front of the first `@` that is shown, if any: none
             // may be left there.
@@ -80,22 +52,21 @@ fuzz_target!(|text: &str| {
                     .next()
                     .unwrap_or_default();
                 assert!(!authority.contains('@'), "{text:?} is shown as {shown:?}");
+                let may_hold_one = url.path().contains(['@', '%']);
                 assert!(
-                    !name.contains('@') || url.path().contains(['@', '%']),
+                    !name.contains('@') || may_hold_one,
                     "{text:?} is called {name:?}"
                 );
             }
         }
-        "data" | "ipfs" => match fetcher().image(&address) {
+        Address::Data(_) | Address::Ipfs(_) => match fetcher().image(&address) {
             Ok(fetched) => assert!(fetched.content.len() as u64 <= MOST),
             Err(error) => drop(error.to_string()),
         },
-        _ => drop(
-            fetcher()
-                .image(&address)
-                .err()
-                .expect("no other scheme is fetched")
-                .to_string(),
-        ),
+        Address::Unusable(_) => {
+            let error = fetcher().image(&address).expect_err("it makes no sense");
+            drop(error.to_string());
+        }
+        _ => {}
     }
 });

@@ -6,7 +6,7 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
     let result = maskrcnn_fuzz::within(64 * bytes.len() + (1 << 20), || {
-        maskrcnn::fuzzing::checkpoint(bytes)
+        maskrcnn_fuzz::take_all(bytes)
     });
     match result {
         // Elements take a byte at least and none stands for more than one of the file, so a small

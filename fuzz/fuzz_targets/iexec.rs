@@ -3,30 +3,17 @@
 
 #![no_main]
 
-/// The program, all of it: a task is where everything comes together.
-#[allow(dead_code)]
-#[path = "../../src/bin/maskrcnn"]
-mod program {
-    pub mod app;
-    pub mod cli;
-    pub mod code;
-    pub mod environment;
-    pub mod iexec;
-    pub mod memory;
-    pub mod output;
-    pub mod signals;
-    pub mod source;
-    pub mod temporary;
-}
-
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path};
 
 use libfuzzer_sys::fuzz_target;
-// The modules call each other as they do in the program, where they are at the root.
-use program::{app, cli, code, environment, iexec, memory, output, signals, source, temporary};
+use maskrcnn_dapp::cli::Args;
+use maskrcnn_dapp::iexec::Task;
+use maskrcnn_dapp::options::Options;
+use maskrcnn_dapp::output::{OutputDir, names};
+use maskrcnn_dapp::run;
 
 /// The variables that the first lines of the input are the values of; the other lines are the
 /// arguments.
@@ -58,10 +45,10 @@ fuzz_target!(|input: &[u8]| {
     let words = ["maskrcnn".into(), "--quiet".into()]
         .into_iter()
         .chain(lines);
-    let Some(task) = iexec::fuzzing::plan(&variable, words) else {
+    let Ok(Some(task)) = Task::from_variables(&variable) else {
         return;
     };
-    for path in task.given {
+    for path in task.given() {
         let mut components = path
             .components()
             .skip_while(|component| !matches!(component, Component::Normal(_)));
@@ -70,29 +57,42 @@ fuzz_target!(|input: &[u8]| {
             Some(Component::Normal("iexec_in".as_ref())),
             "{path:?}"
         );
+        let name = components.next();
         assert!(
-            matches!(components.next(), Some(Component::Normal(_))) && components.next().is_none(),
+            matches!(name, Some(Component::Normal(_))) && components.next().is_none(),
             "{path:?}"
         );
     }
-    assert!(task.options.fetch.public_only);
-    let in_task = task.results.iter().map(|path| {
+    let Ok(args) = Args::parse_in_task(words) else {
+        return;
+    };
+    let images = task.images(&args);
+    let Ok(place) = task.place(&args) else {
+        return;
+    };
+    let Ok(options) = Options::new(args, place) else {
+        return;
+    };
+    assert!(options.fetch.public_only);
+    let files = run::planned_files(&options, &OutputDir::at(task.output()));
+    let in_task = files.iter().map(|path| {
         assert_eq!(path.parent(), Some(Path::new("/tmp")));
-        path.file_name()
-            .and_then(OsStr::to_str)
-            .expect("names are text")
-            .to_owned()
+        let name = path.file_name().and_then(OsStr::to_str);
+        name.expect("names are text").to_owned()
     });
-    check_names(in_task.collect());
+    let in_task: Vec<_> = in_task.collect();
+    assert!(in_task.iter().all(|name| name.len() <= MAX_NAME));
+    let different: HashSet<_> = in_task.iter().collect();
+    assert_eq!(different.len(), in_task.len(), "{in_task:?}");
+    check_names(in_task);
     // As the same images would be called outside of a task.
-    let stems = output::stems(&task.options.sources, "json").into_iter();
-    check_names(stems.map(|stem| format!("{stem}.json")).collect());
+    check_names(images.iter().map(names::stem).collect());
 });
 
 fn check_names(names: Vec<String>) {
     for name in &names {
         assert!(
-            name.len() <= MAX_NAME && !name.starts_with(['.', '-']),
+            !name.is_empty() && !name.starts_with(['.', '-']),
             "{name:?}"
         );
         assert!(
@@ -100,6 +100,4 @@ fn check_names(names: Vec<String>) {
             "{name:?}"
         );
     }
-    let different: HashSet<_> = names.iter().collect();
-    assert_eq!(different.len(), names.len(), "{names:?}");
 }

@@ -2,21 +2,6 @@
 
 #![no_main]
 
-#[allow(dead_code)]
-#[path = "../../src/bin/maskrcnn/memory.rs"]
-mod memory;
-
-/// The program's own decoding and what it stands on.
-#[allow(dead_code)]
-#[path = "../../src/bin/maskrcnn/source"]
-mod program {
-    pub mod decode;
-    mod jpeg_markers;
-    mod png_chunks;
-    mod tiff_tags;
-    mod webp_chunks;
-}
-
 use libfuzzer_sys::fuzz_target;
 
 /// A decoder's limit, and the pixels it leaves as 8-bit RGB, turned once: what one image may take
@@ -25,9 +10,10 @@ const MOST: usize = (1 << 30) + 2 * 300_000_000 + (64 << 20);
 
 fuzz_target!(|bytes: &[u8]| {
     match maskrcnn_fuzz::within(MOST, || {
-        program::decode::decode(bytes.to_vec(), program::decode::DEFAULT_MAX_PIXELS)
+        intake::decode(bytes.to_vec(), intake::DEFAULT_MAX_PIXELS)
     }) {
-        Ok(image) => {
+        Ok(decoded) => {
+            let image = decoded.pixels;
             assert!(image.width() > 0 && image.height() > 0);
             assert_eq!(
                 image.len(),
@@ -35,7 +21,8 @@ fuzz_target!(|bytes: &[u8]| {
             );
         }
         Err(error) => {
-            let message = format!("{error:#}");
+            let source = std::error::Error::source(&error).map(|source| source.to_string());
+            let message = format!("{error}: {}", source.unwrap_or_default());
             assert!(!message.contains(char::is_control), "{message:?}");
             assert!(message.len() < 1000, "{message}");
         }

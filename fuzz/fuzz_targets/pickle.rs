@@ -48,7 +48,7 @@ fn archive(pickle: &[u8]) -> Vec<u8> {
 fuzz_target!(|pickle: &[u8]| {
     for bytes in [legacy(pickle), archive(pickle)] {
         let most = 256 * bytes.len() + (1 << 20);
-        if let Err(error) = maskrcnn_fuzz::within(most, || maskrcnn::fuzzing::checkpoint(&bytes)) {
+        if let Err(error) = maskrcnn_fuzz::within(most, || maskrcnn_fuzz::take_all(&bytes)) {
             let message = error.to_string();
             assert!(!message.contains(char::is_control), "{message:?}");
         }

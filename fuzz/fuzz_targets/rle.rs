@@ -3,9 +3,9 @@
 
 #![no_main]
 
+use detections::{Mask, Rle, Size};
 use libfuzzer_sys::arbitrary::{Arbitrary, Result, Unstructured};
 use libfuzzer_sys::fuzz_target;
-use maskrcnn::{Mask, Size};
 
 /// A mask stored for a rectangle anywhere in its image.
 #[derive(Debug)]
@@ -26,37 +26,9 @@ impl<'a> Arbitrary<'a> for AnyMask {
     }
 }
 
-/// pycocotools `common/maskApi.c`, `rleFrString`.
-fn decompress(text: &str) -> Vec<u32> {
-    let mut counts = Vec::<i64>::new();
-    let mut bytes = text.bytes();
-    while bytes.len() > 0 {
-        let (mut value, mut shift) = (0i64, 0);
-        loop {
-            let bits = i64::from(bytes.next().expect("a number ends") - 48);
-            value |= (bits & 0x1f) << shift;
-            shift += 5;
-            if bits & 0x20 == 0 {
-                if bits & 0x10 != 0 {
-                    value |= -1 << shift;
-                }
-                break;
-            }
-        }
-        if counts.len() > 2 {
-            value += counts[counts.len() - 2];
-        }
-        counts.push(value);
-    }
-    counts
-        .into_iter()
-        .map(|count| u32::try_from(count).expect("no run is negative"))
-        .collect()
-}
-
 fuzz_target!(|mask: AnyMask| {
     let AnyMask(mask) = mask;
-    let rle = mask.rle();
+    let rle = Rle::of(&mask);
     assert_eq!(
         rle.counts
             .iter()
@@ -69,7 +41,8 @@ fuzz_target!(|mask: AnyMask| {
         "{:?}",
         rle.counts
     );
-    assert_eq!(decompress(&rle.compressed()), rle.counts);
+    let read = Rle::from_compressed(mask.image(), &rle.compressed());
+    assert_eq!(read.as_ref(), Ok(&rle));
     let set: usize = rle
         .counts
         .iter()

@@ -2,10 +2,7 @@
 
 #![no_main]
 
-#[allow(dead_code)]
-#[path = "../../src/bin/maskrcnn/source/unixfs.rs"]
-mod unixfs;
-
+use intake::unixfs;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|block: &[u8]| {

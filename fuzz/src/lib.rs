@@ -4,6 +4,9 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
+use maskrcnn::Error;
+use maskrcnn::checkpoint::Checkpoint;
+
 /// The system's allocator, counting.
 struct Counting;
 
@@ -63,4 +66,35 @@ pub fn within<T>(most: usize, work: impl FnOnce() -> T) -> T {
         "held {held} bytes, at most {most} are allowed"
     );
     result
+}
+
+/// Reads `bytes` as a checkpoint of any format and takes every tensor, so that each offset that it
+/// promises is used. Returns the number of elements that were taken.
+///
+/// # Errors
+///
+/// What is wrong with the checkpoint.
+///
+/// # Panics
+///
+/// When a tensor that was promised cannot be taken or something is left: a bug, whatever the bytes
+/// are.
+pub fn take_all(bytes: &[u8]) -> maskrcnn::Result<usize> {
+    let mut tensors = Checkpoint::from_bytes(bytes.to_vec())?.tensors;
+    let names: Vec<String> = tensors.names().map(str::to_owned).collect();
+    let mut elements = 0;
+    for name in names {
+        let shape = tensors.shape(&name).expect("the name was listed").to_vec();
+        match tensors.take(&name, &shape) {
+            Ok(taken) => {
+                let values = taken.into_f32();
+                assert_eq!(values.len() as i64, shape.iter().product::<i64>(), "{name}");
+                elements += values.len();
+            }
+            Err(Error::Unsupported { .. }) => assert!(tensors.remove(&name), "{name}"), // integers
+            Err(error) => panic!("{name}: {error}"),
+        }
+    }
+    tensors.finish().expect("every tensor was taken");
+    Ok(elements)
 }

@@ -2,19 +2,19 @@
 //! at all.
 
 mod artefact;
+mod identity;
 pub mod names;
 pub mod temporary;
 
-use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
 use intake::Address;
 
 use crate::errors::{Code, OrCode};
+use identity::{Identity, identities};
 use temporary::Temporary;
 
 pub use artefact::{Artefact, Kind};
@@ -90,15 +90,8 @@ impl OutputDir {
         inputs: impl IntoIterator<Item = &'a Address>,
         results: &[PathBuf],
     ) -> Result<()> {
-        // By device and number, not by path: a folder may be seen at two places, as in `docker run
-        // -v .:/in -v .:/out`.
-        let identity = |path: &Path| {
-            let metadata = fs::metadata(path).ok()?;
-            Some((metadata.dev(), metadata.ino()))
-        };
-        let paths = inputs.into_iter().filter_map(Address::path);
-        let inputs: HashSet<_> = paths.filter_map(identity).collect();
-        let is_input = |path: &&PathBuf| identity(path).is_some_and(|id| inputs.contains(&id));
+        let inputs = identities(inputs);
+        let is_input = |path: &&PathBuf| Identity::at(path).is_some_and(|id| inputs.contains(&id));
         match results.iter().find(is_input) {
             Some(result) => Err(anyhow!(
                 "refused to replace the input `{}` by its result; name another directory with -o",

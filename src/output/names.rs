@@ -1,7 +1,7 @@
 //! What results are called: like their images, made safe, and never like the results of another
 //! image, be they of this run or of an earlier one.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{BufReader, Read};
@@ -12,6 +12,7 @@ use serde::Deserialize;
 use unicode_normalization::char::is_combining_mark;
 
 use super::artefact::Kind;
+use super::identity::{Identity, identities};
 
 /// Longest name of a file, in bytes, where the file system does not say: of ext4, XFS, APFS and
 /// NTFS.
@@ -65,6 +66,8 @@ pub struct Names<'a> {
     directory: &'a Path,
     /// What will be written of each image.
     kinds: &'a [Kind],
+    /// The files that the run reads.
+    inputs: HashSet<Identity>,
     /// Longest stem, in bytes.
     longest: usize,
     /// What the images of this run have, in lower case, since some file systems ignore case: whose.
@@ -72,13 +75,14 @@ pub struct Names<'a> {
 }
 
 impl<'a> Names<'a> {
-    /// Names for files of these `kinds` in `directory`.
-    pub fn new(directory: &'a Path, kinds: &'a [Kind]) -> Self {
+    /// Names for files of these `kinds` in `directory`, of a run that reads `images`.
+    pub fn new(directory: &'a Path, kinds: &'a [Kind], images: &[Address]) -> Self {
         let says = rustix::fs::statvfs(directory).map(|system| system.f_namemax as usize);
         let longest = says.map_or(LONGEST_NAME, |longest| longest.clamp(32, LONGEST_NAME));
         Self {
             directory,
             kinds,
+            inputs: identities(images),
             longest: longest - EXTENSION,
             taken: HashMap::new(),
         }
@@ -120,8 +124,12 @@ impl<'a> Names<'a> {
         if let Some(whose) = self.taken.get(&stem.to_lowercase()) {
             return Some(format!("`{}` is of {whose}", report.display()));
         }
-        // A directory of this name is an error of its own.
-        let is_file = |path: &PathBuf| fs::symlink_metadata(path).is_ok_and(|data| !data.is_dir());
+        // A directory of this name is an error of its own, as is an input of this run; a link is
+        // replaced, and what it leads to stays.
+        let is_file = |path: &PathBuf| {
+            let metadata = fs::symlink_metadata(path);
+            metadata.is_ok_and(|data| data.is_file() && !self.inputs.contains(&Identity::of(&data)))
+        };
         if is_file(&report) {
             return match Image::of_report(&report) {
                 Some(image) if owner.is(&image) => None,
@@ -203,11 +211,16 @@ fn numbered(stem: &str, longest: usize) -> impl Iterator<Item = String> {
 fn cut(text: &str, longest: usize) -> &str {
     let mut end = text.floor_char_boundary(longest);
     // A mark that does not fit takes its letter along.
-    while text[end..].starts_with(is_combining_mark) {
-        let last = text[..end].chars().next_back();
-        end -= last.map_or(0, char::len_utf8);
+    while text[end..].starts_with(is_combining_mark)
+        && let Some(last) = text[..end].chars().next_back()
+    {
+        end -= last.len_utf8();
     }
-    text[..end].trim_end_matches(['-', '_', '.'])
+    match text[..end].trim_end_matches(['-', '_', '.']) {
+        // Nothing but marks.
+        "" => NO_NAME,
+        fitting => fitting,
+    }
 }
 
 #[cfg(test)]
@@ -222,7 +235,7 @@ mod tests {
 
     fn names(images: &[&str]) -> Vec<String> {
         let folder = tempfile::tempdir().unwrap();
-        let mut names = Names::new(folder.path(), &KINDS);
+        let mut names = Names::new(folder.path(), &KINDS, &[]);
         let take = |name: &&str| names.take(Owner::new(&address(name), None)).stem;
         images.iter().map(take).collect()
     }
@@ -284,7 +297,7 @@ mod tests {
         }
         assert_eq!(cut("ne\u{301}", 3), "n");
         assert_eq!(cut("ne\u{301}", 4), "ne\u{301}");
-        assert_eq!(cut("\u{301}\u{301}", 2), "");
+        assert_eq!(cut("\u{301}\u{301}", 2), "image");
     }
 
     #[test]
@@ -342,7 +355,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         leave(folder.path(), "photo", "a/photo.jpg", "5a");
         let take = |name: &str, sha256: Option<&str>| {
-            let mut names = Names::new(folder.path(), &KINDS);
+            let mut names = Names::new(folder.path(), &KINDS, &[]);
             names.take(Owner::new(&address(name), sha256))
         };
         let own = take("a/photo.jpg", None);
@@ -363,7 +376,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         leave(folder.path(), "stdin", "-", "5a");
         let stdin = address("-");
-        let mut names = Names::new(folder.path(), &KINDS);
+        let mut names = Names::new(folder.path(), &KINDS, &[]);
         let planned = names.take(Owner::new(&stdin, None));
         assert_eq!(planned.stem, "stdin");
         let same = names.settle(planned, Owner::new(&stdin, Some("5a")));
@@ -382,7 +395,7 @@ mod tests {
     fn files_that_are_no_results_are_nobodys_to_replace() {
         let folder = tempfile::tempdir().unwrap();
         let take = |kinds: &[Kind]| {
-            let mut names = Names::new(folder.path(), kinds);
+            let mut names = Names::new(folder.path(), kinds, &[]);
             names.take(Owner::new(&address("photo.jpg"), None)).stem
         };
         fs::write(folder.path().join("photo.png"), "somebody's picture").unwrap();
@@ -391,13 +404,17 @@ mod tests {
         assert_eq!(take(&[Kind::Report]), "photo");
         fs::write(folder.path().join("photo-2.json"), r#"{"schema": 1}"#).unwrap();
         assert_eq!(take(&KINDS), "photo-3");
+        // An input is left to who protects inputs.
+        let input = Address::File(folder.path().join("photo.png"));
+        let mut names = Names::new(folder.path(), &KINDS, std::slice::from_ref(&input));
+        assert_eq!(names.take(Owner::new(&input, None)).stem, "photo");
     }
 
     #[test]
     fn a_name_that_somebody_took_meanwhile_is_given_up() {
         let folder = tempfile::tempdir().unwrap();
         let (first, second) = (address("a/photo.jpg"), address("b/photo-2.jpg"));
-        let mut names = Names::new(folder.path(), &KINDS);
+        let mut names = Names::new(folder.path(), &KINDS, &[]);
         let planned = names.take(Owner::new(&first, None));
         names.take(Owner::new(&second, None));
         leave(folder.path(), "photo", "elsewhere/photo.jpg", "5a");

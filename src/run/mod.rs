@@ -8,6 +8,7 @@ mod timed;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::mpsc::channel;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
@@ -63,7 +64,7 @@ pub fn run<T>(
         )?;
     }
     let kinds = artefacts::kinds(options);
-    let mut names = Names::new(output.path(), kinds);
+    let mut names = Names::new(output.path(), kinds, &options.images);
     let planned = plan(options, &mut names);
     output.protect(&options.images, &paths(options, output, &planned))?;
     maskrcnn::set_threads(options.threads.unwrap_or_else(maskrcnn::available_threads));
@@ -72,8 +73,11 @@ pub fn run<T>(
     let transfers = Arc::new(terminal.transfers());
     let fetcher = Arc::new(Fetcher::new(options.fetch.clone(), transfers));
     let images = options.images.clone();
-    let photos = reader::read_all(images, Arc::clone(&fetcher), options.max_pixels)?;
+    let (model_is_loading, model_is_loaded) = channel();
+    let reading = Arc::clone(&fetcher);
+    let photos = reader::read_all(images, reading, options.max_pixels, model_is_loaded)?;
     let model = Model::load(options, &fetcher, &terminal)?;
+    drop(model_is_loading);
 
     let ids = ids(&options.images);
     let mut run = Run {
@@ -113,7 +117,7 @@ pub fn run<T>(
 /// The files that a run would write, in the order of its images, as far as that can be known before
 /// the images are read.
 pub fn planned_files(options: &Options, output: &OutputDir) -> Vec<PathBuf> {
-    let mut names = Names::new(output.path(), artefacts::kinds(options));
+    let mut names = Names::new(output.path(), artefacts::kinds(options), &options.images);
     let planned = plan(options, &mut names);
     paths(options, output, &planned)
 }

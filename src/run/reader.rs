@@ -26,10 +26,24 @@ pub(super) struct Photo {
     pub notes: Vec<String>,
 }
 
+/// Images of more pixels are decoded when the model is loaded, not meanwhile: it is asked for the
+/// memory of an image before that is taken, and what the model takes in between would be missing.
+/// Empirical: more than phones make, so that who waits for it waits for much longer anyway.
+const LARGE: u64 = 32_000_000;
+
 impl Photo {
-    /// The image at `address`, of `max_pixels` at most.
-    pub fn load(address: &Address, fetcher: &Fetcher, max_pixels: u64) -> Result<Self> {
+    /// The image at `address`, of `max_pixels` at most. `model_is_loaded` is closed then.
+    fn load(
+        address: &Address,
+        fetcher: &Fetcher,
+        max_pixels: u64,
+        model_is_loaded: &Receiver<()>,
+    ) -> Result<Self> {
         let Fetched { content, notes } = fetcher.image(address)?;
+        if intake::pixels(&content).is_some_and(|pixels| pixels > LARGE) {
+            // Nothing is ever sent.
+            let _closed = model_is_loaded.recv();
+        }
         let sha256 = HEXLOWER.encode(&Sha256::digest(&content));
         let Decoded {
             pixels,
@@ -47,7 +61,8 @@ impl Photo {
 /// Fetches, reads and decodes the images in a thread of its own, while the model loads and while the
 /// image before is segmented.
 ///
-/// At most one decoded image waits. The thread is not joined: when the model cannot be loaded,
+/// `model_is_loaded` is closed then; large images wait for it. At most one decoded image waits. The
+/// thread is not joined: when the model cannot be loaded,
 /// nobody should have to close standard input first to be told.
 ///
 /// # Errors
@@ -57,13 +72,14 @@ pub(super) fn read_all(
     images: Vec<Address>,
     fetcher: Arc<Fetcher>,
     max_pixels: u64,
+    model_is_loaded: Receiver<()>,
 ) -> Result<Receiver<Result<Timed<Photo>>>> {
     let (sender, receiver) = sync_channel(0);
     let read = move || {
         for image in images {
             // A decoder that panics fails its image and no other.
             let loaded = catch_unwind(AssertUnwindSafe(|| {
-                Timed::of(|| Photo::load(&image, &fetcher, max_pixels))
+                Timed::of(|| Photo::load(&image, &fetcher, max_pixels, &model_is_loaded))
             }));
             let broken = |_| {
                 let error = anyhow!(
@@ -103,7 +119,9 @@ mod tests {
             temporary: ".".into(),
         };
         let fetcher = Fetcher::new(options, Arc::new(Silent));
-        Photo::load(&Address::File(path.into()), &fetcher, DEFAULT_MAX_PIXELS).unwrap()
+        let (_, closed) = std::sync::mpsc::channel();
+        let address = Address::File(path.into());
+        Photo::load(&address, &fetcher, DEFAULT_MAX_PIXELS, &closed).unwrap()
     }
 
     #[test]

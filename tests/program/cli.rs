@@ -83,7 +83,7 @@ fn a_photo_gives_a_picture_of_its_size_a_valid_report_and_one_line() {
     assert!(picture != photo, "nothing is drawn");
 
     let report = report(&folder, "out/dog.json");
-    let schema = fs::read_to_string(repository("schema/detections-1.schema.json")).unwrap();
+    let schema = fs::read_to_string(repository("schema/detections-2.schema.json")).unwrap();
     let schema: Value = serde_json::from_str(&schema).unwrap();
     jsonschema::draft202012::new(&schema)
         .unwrap()
@@ -376,12 +376,15 @@ fn hostile_names_become_safe_ones_and_are_shown_in_one_line() {
     assert_eq!(
         listing(&folder, "out"),
         [
-            "a_line_break_and_a_very_lo.json",
-            "a_line_break_and_a_very_lo.png"
+            "a_line_break_and_a_very_long_name_indeed_31m.json",
+            "a_line_break_and_a_very_long_name_indeed_31m.png"
         ]
     );
     assert_eq!(
-        report(&folder, "out/a_line_break_and_a_very_lo.json")["image"]["source"],
+        report(
+            &folder,
+            "out/a_line_break_and_a_very_long_name_indeed_31mng_name_indeed_31m.json"
+        )["image"]["source"],
         name
     );
 }

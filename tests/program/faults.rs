@@ -582,7 +582,10 @@ fn a_progressive_jpeg_for_whose_coefficients_there_is_no_memory_fails_alone() {
     fs::write(folder.path().join("huge.jpg"), photo).unwrap();
     // 300 MB of pixels and 600 MB of coefficients: in between there is room for the former only,
     // whatever the model has taken meanwhile.
-    for kib in (750_000..1_350_000).step_by(60_000) {
+    for kib in (750_000..1_350_000)
+        .step_by(60_000)
+        .chain((980_000..1_110_000).step_by(10_000))
+    {
         let run = run_within(&folder, kib, &["--json-only", "huge.jpg", "small.png"]);
         let text = stderr(&run);
         let refused = text.contains(

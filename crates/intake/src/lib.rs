@@ -15,7 +15,7 @@ use std::error::Error;
 
 pub use address::{Address, Remote};
 pub use code::Code;
-pub use decode::{DEFAULT_MAX_PIXELS, DecodeError, Decoded, decode};
+pub use decode::{DEFAULT_MAX_PIXELS, DecodeError, Decoded, decode, pixels};
 pub use fetch::{
     FetchError, FetchOptions, Fetched, Fetcher, MAX_FILE_BYTES, Problem, Proxies, StorageError,
     unixfs,

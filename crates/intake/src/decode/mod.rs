@@ -89,6 +89,15 @@ pub fn decode(bytes: Vec<u8>, max_pixels: u64) -> Result<Decoded, DecodeError> {
     })
 }
 
+/// How many pixels an image says that it has, without decoding it; none when it does not say.
+pub fn pixels(bytes: &[u8]) -> Option<u64> {
+    let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format();
+    let mut reader = reader.ok()?;
+    reader.limits(allocation(MAX_METADATA_BYTES));
+    let (width, height) = reader.into_dimensions().ok()?;
+    Some(u64::from(width) * u64::from(height))
+}
+
 fn decode_as(format: ImageFormat, mut bytes: Vec<u8>, max_pixels: u64) -> Result<Decoded> {
     let tags = if format == ImageFormat::Tiff {
         tiff::read(&mut bytes)?
