@@ -7,6 +7,7 @@ use std::env;
 /// environment says of its kernels.
 ///
 /// To be called before anything else of the library, while the process has one thread.
+#[expect(clippy::disallowed_methods, reason = "the one place for it")]
 pub fn settle(deterministic: bool) {
     let bounded = maskrcnn::BOUNDED_ENVIRONMENT.into_iter();
     for (variable, value) in bounded.filter(|(variable, _)| env::var_os(variable).is_none()) {
@@ -21,6 +22,7 @@ pub fn settle(deterministic: bool) {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "the one place for it")]
 fn set(variable: &str, value: &str) {
     // SAFETY: `main` calls this after reading the command line and before anything that starts a
     // thread, so nobody reads the environment meanwhile. libtorch starts none when it is loaded.

@@ -205,6 +205,7 @@ impl Options {
 }
 
 /// The proxies that the environment names, by the variables that curl knows, too.
+#[expect(clippy::disallowed_methods, reason = "proxies are named there")]
 fn proxies() -> Proxies {
     let value = |name: &str| {
         let values = [name.to_owned(), name.to_uppercase()].map(|name| env::var(name).ok());

@@ -113,6 +113,7 @@ fn usage(error: &clap::Error) -> anyhow::Error {
 /// # Errors
 ///
 /// When it cannot be removed.
+#[expect(clippy::disallowed_methods, reason = "a task is told by it")]
 pub fn forget() -> Result<()> {
     match env::var_os("IEXEC_OUT").filter(|folder| !folder.is_empty()) {
         Some(folder) => {

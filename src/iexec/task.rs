@@ -48,6 +48,7 @@ impl Task {
     /// # Errors
     ///
     /// When the environment contradicts itself: the worker's fault, not the requester's.
+    #[expect(clippy::disallowed_methods, reason = "a task is told by it")]
     pub fn from_environment() -> Result<Option<Self>> {
         Self::from_variables(&|name| env::var_os(name).filter(|value| !value.is_empty()))
     }

@@ -1,6 +1,9 @@
 //! The program and the network from outside, through the built binary and the public faces of the
 //! crates. One program, since each one links libtorch.
 
+// Tests have an environment and a clock.
+#![allow(clippy::disallowed_methods)]
+
 mod cli;
 mod deterministic;
 mod examples;

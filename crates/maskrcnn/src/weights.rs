@@ -5,9 +5,10 @@ use std::fmt;
 use std::path::Path;
 
 use crate::blueprint::Blueprint;
-use crate::checkpoint::{Checkpoint, safetensors};
+use crate::checkpoint::{Checkpoint, StateDict, safetensors};
 use crate::error::Result;
 use crate::family::{self, Meaning};
+use crate::labels::Labels;
 
 /// The parameters of a network, its blueprint and its classes, read from a checkpoint and not yet a
 /// network.
@@ -102,6 +103,14 @@ impl Weights {
     /// The names of the classes that the network knows.
     pub fn labels(&self) -> impl Iterator<Item = &str> {
         self.meaning.labels.named().map(|label| &*label.name)
+    }
+
+    /// What a network is built of: its tensors under canonical names, its blueprint, its classes.
+    pub(crate) fn into_parts(self) -> (StateDict, Blueprint, Labels) {
+        let Meaning {
+            blueprint, labels, ..
+        } = self.meaning;
+        (self.checkpoint.tensors, blueprint, labels)
     }
 
     /// Writes the checkpoint as safetensors with canonical names, which [`open`](Self::open) reads

@@ -153,6 +153,7 @@ fn the_schema_refuses_a_report_with_any_field_left_out() {
 
 /// `tests/reference/check_report.py` has pycocotools load, decode and measure the same file. After
 /// a change that is meant: `REGENERATE=1 cargo test --release -p detections`, then run that script.
+#[expect(clippy::disallowed_methods, reason = "asked to write the file anew")]
 #[test]
 fn the_file_is_byte_for_byte_the_one_that_pycocotools_has_read() {
     let path = concat!(

@@ -8,6 +8,9 @@ use crate::code::Code;
 /// What is said of a file that ends too early.
 pub(super) const CUT_SHORT: &str = "the file is cut short; was it copied or downloaded to its end?";
 
+/// What memory is needed for, and what can be done.
+pub(super) const NO_MEMORY: &str = "to decode it; scale it down first";
+
 /// Why bytes did not become pixels.
 #[derive(Debug, Error)]
 pub enum DecodeError {

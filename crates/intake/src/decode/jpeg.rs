@@ -5,7 +5,7 @@
 
 use anyhow::{Result, bail};
 
-use super::error::CUT_SHORT;
+use super::error::{CUT_SHORT, NO_MEMORY};
 use crate::allocation::OutOfMemory;
 
 /// The Huffman tables of annex K.3.3 as one segment: of DC and of AC coefficients, for brightness
@@ -147,7 +147,7 @@ pub fn add_tables(bytes: &mut Vec<u8>) -> Result<(), OutOfMemory> {
     const BEHIND_START: usize = 2;
     bytes
         .try_reserve_exact(STANDARD_TABLES.len())
-        .map_err(|_| OutOfMemory(super::NO_MEMORY))?;
+        .map_err(|_| OutOfMemory(NO_MEMORY))?;
     bytes.extend_from_slice(STANDARD_TABLES);
     bytes[BEHIND_START..].rotate_right(STANDARD_TABLES.len());
     Ok(())

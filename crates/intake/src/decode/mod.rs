@@ -20,8 +20,8 @@ use image::{
     ColorType, DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, RgbImage,
 };
 
-use self::error::CUT_SHORT;
 pub use self::error::DecodeError;
+use self::error::{CUT_SHORT, NO_MEMORY};
 use crate::allocation::{self, OutOfMemory};
 
 /// Largest image that is decoded unless the user says otherwise, in pixels; empirical: more than
@@ -42,8 +42,6 @@ const MAX_CAUSE: usize = 300;
 
 /// Number of colours of an image that is not grey, transparency aside.
 const RGB: usize = 3;
-
-const NO_MEMORY: &str = "to decode it; scale it down first";
 
 const FORMATS: &str = "PNG, JPEG, WebP, GIF, BMP and TIFF are read";
 

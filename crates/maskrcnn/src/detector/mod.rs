@@ -19,7 +19,6 @@ use rayon::prelude::*;
 
 use crate::blueprint::Blueprint;
 use crate::error::Result;
-use crate::family::Meaning;
 use crate::labels::Labels;
 use crate::nn::host::HostTensor;
 use crate::nn::{Backbone, FeaturePyramid, Parameters, Prepare, TchResult, during};
@@ -57,14 +56,7 @@ impl MaskRcnn {
     /// When the device is absent, or when a tensor is missing, left over, or of another shape than
     /// the network needs.
     pub fn new(weights: Weights, device: Device) -> Result<Self> {
-        let Weights {
-            checkpoint,
-            meaning,
-        } = weights;
-        let Meaning {
-            blueprint, labels, ..
-        } = meaning;
-        let mut state = checkpoint.tensors;
+        let (mut state, blueprint, labels) = weights.into_parts();
         let device = runtime::present(device)?;
         let mut network = Self::build(&mut Parameters(&mut state), blueprint, labels, device)?;
         state.finish()?;

@@ -48,6 +48,7 @@ impl BoxCoder {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "what tests compute goes nowhere")]
 mod tests {
     use proptest::prelude::*;
 

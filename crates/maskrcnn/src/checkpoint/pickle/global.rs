@@ -5,7 +5,7 @@
 //! `torch/_weights_only_unpickler.py`, `_get_allowed_globals`).
 
 use crate::checkpoint::dtype::DType;
-use crate::checkpoint::printable;
+use crate::checkpoint::printable::printable;
 use crate::error::{Error, Result};
 
 /// A class or function that a pickle may name.

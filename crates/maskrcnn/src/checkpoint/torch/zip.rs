@@ -12,7 +12,7 @@ use super::super::pickle;
 use super::super::printable::printable;
 use super::super::view::View;
 use super::views;
-use crate::checkpoint::Format;
+use crate::checkpoint::format::Format;
 use crate::error::{Error, Result};
 
 const FORMAT: Format = Format::TorchZip;
