@@ -11,6 +11,7 @@ pub mod image_id;
 mod mask;
 mod options;
 pub mod palette;
+mod parts;
 mod picture;
 mod png;
 mod report;

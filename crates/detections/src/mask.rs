@@ -147,8 +147,32 @@ impl Mask {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    /// A mask from a drawing of the rectangle that it is stored for, `#` for each pixel that is
+    /// set.
+    pub(crate) fn drawn(image: Size, left: usize, top: usize, rows: &[&str]) -> Mask {
+        let region = Size::new(rows.len(), rows.first().map_or(0, |row| row.len()));
+        let bits = rows.concat().bytes().map(|byte| byte == b'#').collect();
+        Mask::new(image, left, top, region, bits)
+    }
+
+    /// Masks of all densities, stored for any rectangle of an image, the empty one included.
+    pub(crate) fn any_mask() -> impl Strategy<Value = Mask> {
+        let margin = || 0_usize..3;
+        let sizes = (0_usize..14, 0_usize..14, 0.05..0.95);
+        (sizes, [margin(), margin(), margin(), margin()]).prop_flat_map(
+            |((height, width, density), [left, top, right, bottom])| {
+                let region = Size::new(height, width);
+                let image = Size::new(top + height + bottom, left + width + right);
+                prop::collection::vec(prop::bool::weighted(density), region.area())
+                    .prop_map(move |bits| Mask::new(image, left, top, region, bits))
+            },
+        )
+    }
 
     #[test]
     fn iou_compares_masks_stored_for_different_rectangles() {
