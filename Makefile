@@ -1,6 +1,7 @@
 # The words of the README. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test test-container golden lint bench fixtures
+.PHONY: help setup build demo test test-pure test-container test-dist install uninstall dist golden lint deny \
+  bench bench-load bench-memory fixtures
 
 # One profile for everything, so that torch-sys (minutes) is built once.
 CARGO ?= cargo
@@ -9,9 +10,10 @@ ifdef LIBTORCH
 export LIBTORCH := $(abspath $(LIBTORCH))
 endif
 PHOTO ?= examples/photos/dog2.jpg
+PREFIX ?= /usr/local
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## put libtorch into ./.libtorch (nothing to do when it is there, or when LIBTORCH is set)
 	@scripts/libtorch.sh
@@ -23,22 +25,50 @@ demo: build ## segment a photo: make demo PHOTO=your.jpg
 	@target/release/maskrcnn --output out "$(PHOTO)"
 
 test: setup ## run every test
-	$(CARGO) test --release --locked
+	$(CARGO) test --release --locked --workspace
+
+test-pure: ## run the tests of the crates that need no libtorch
+	$(CARGO) test --release --locked -p detections -p intake
+
+install: setup ## install the program, its libraries, man page and completions: make install PREFIX=$$HOME/.local
+	@scripts/install.sh "$(PREFIX)"
+
+uninstall: ## remove what `make install` put there: make uninstall PREFIX=$$HOME/.local
+	@scripts/install.sh --remove "$(PREFIX)"
+
+dist: setup ## make target/dist/maskrcnn-VERSION-x86_64-linux.tar.gz, with libtorch beside the program
+	@scripts/dist.sh
+
+test-dist: setup ## unpack the tarball elsewhere and segment a photo with it; install and remove the program
+	@scripts/test-dist.sh
 
 test-container: setup ## build the container image and run tasks in it as an iExec worker does (needs root, installs Debian packages)
 	@scripts/test-container.sh
 
 golden: setup ## make the golden images again, then look at `git diff`
-	REGENERATE=1 $(CARGO) test --release --locked --test golden
+	REGENERATE=1 $(CARGO) test --release --locked --test program golden
 
 lint: setup ## formatting, clippy and documentation, as CI checks them
 	$(CARGO) fmt --check
-	$(CARGO) clippy --release --locked --all-targets -- -D warnings
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --locked --no-deps --document-private-items
+	$(CARGO) clippy --release --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --locked --workspace --no-deps --document-private-items
+	@scripts/invariants.sh
+	@scripts/architecture.py
+	@scripts/without-libtorch.sh
+
+deny: ## licences, sources, duplicates and advisories of the crates, by cargo-deny (brings it along: minutes)
+	@scripts/deny.sh
 
 bench: build ## memory and time beside torchvision on the same weights (makes a Python environment in ./.venv)
 	@tests/reference/venv.sh
 	@.venv/bin/python benches/compare.py
+
+bench-load: build ## the program alone, beside another one, and under quotas of processor time (needs root for those)
+	@benches/load.sh
+
+bench-memory: build ## memory over 1,000 photos of 1,000 sizes
+	@tests/reference/venv.sh
+	@.venv/bin/python benches/varied_sizes.py
 
 fixtures: ## make the reference fixtures again from the peers themselves (makes a Python environment in ./.venv)
 	@tests/reference/make.sh

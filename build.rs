@@ -14,6 +14,11 @@ fn main() {
     for relative in ["$ORIGIN", "$ORIGIN/../lib", "$ORIGIN/../lib/maskrcnn"] {
         println!("cargo:rustc-link-arg=-Wl,-rpath,{relative}");
     }
+    // What is installed knows nothing of the checkout.
+    println!("cargo:rerun-if-env-changed=MASKRCNN_INSTALLED");
+    if env::var_os("MASKRCNN_INSTALLED").is_some() {
+        return;
+    }
     // In the checkout, they are where crates/maskrcnn found them.
     if let Ok(libraries) = env::var("DEP_MASKRCNN_LIBTORCH_LIB") {
         println!("cargo:rustc-link-arg=-Wl,-rpath,{libraries}");

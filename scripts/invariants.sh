@@ -22,7 +22,8 @@ forbid 'families are asked about only in family' '\bFamily::(Compact|Torchvision
 forbid 'nothing above the pipeline crosses frames' 'to_original' crates src ":!$network/detector"
 forbid 'unsafe code stands only where tensors, files and slices share memory, and where the environment is set' \
   '\bunsafe\b' crates src ":!$network/nn/host.rs" ":!$network/checkpoint/bytes.rs" :!src/environment.rs
-forbid 'lines of code have at most 100 columns' '^.{101,}$' '*.rs' ':!tests/reference'
+# Words in quotation marks stay in one line, so that a search finds them.
+forbid 'lines of code have at most 100 columns' '^[^"]{101,}$' '*.rs'
 
 [ "$broken" = 0 ] && echo "invariants hold"
 exit "$broken"
