@@ -81,7 +81,7 @@ const commands = (page) => {
   return lines.map(split);
 };
 
-for (const page of ['README.md', ...EXAMPLES]) {
+for (const page of ['README.md', 'docs/iexec-quickstart.md', ...EXAMPLES]) {
   test(`the commands of ${page} are those of the SDK, with options that it knows`, () => {
     assert.ok(commands(page).length > 0);
     for (const command of commands(page)) {

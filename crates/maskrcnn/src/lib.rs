@@ -27,7 +27,7 @@ mod family;
 mod fixture;
 mod labels;
 mod nn;
-mod ops;
+pub mod ops;
 mod runtime;
 #[cfg(test)]
 mod tests;

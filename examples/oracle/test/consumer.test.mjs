@@ -59,8 +59,8 @@ for (const hardfork of HARDFORKS) {
   })
 }
 
-test('the gas is what the main README.md says', async () => {
-  const readme = readFileSync(new URL('../../../README.md', import.meta.url), 'utf8')
+test('the gas is what docs/iexec-quickstart.md says', async () => {
+  const readme = readFileSync(new URL('../../../docs/iexec-quickstart.md', import.meta.url), 'utf8')
   const row = readme.split('\n').find((line) => line.startsWith('| gas of a contract '))
   const [, what, stated] = row.split('|').map((cell) => cell.trim())
   const count = Number(what.match(/keeps (\d+) detections/)[1])

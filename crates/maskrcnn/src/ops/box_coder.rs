@@ -5,7 +5,7 @@ use detections::BBox;
 
 /// Decodes deltas against the boxes that they were regressed from.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct BoxCoder {
+pub struct BoxCoder {
     weights: [f32; 4],
 }
 

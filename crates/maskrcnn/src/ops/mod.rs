@@ -10,10 +10,10 @@ mod nms;
 mod paste_mask;
 mod roi_align;
 
-pub(crate) use box_coder::BoxCoder;
-pub(crate) use nms::batched_nms;
-pub(crate) use paste_mask::paste_mask;
-pub(crate) use roi_align::{FeatureMap, RoiAlign};
+pub use box_coder::BoxCoder;
+pub use nms::batched_nms;
+pub use paste_mask::paste_mask;
+pub use roi_align::{FeatureMap, RoiAlign};
 
 #[cfg(test)]
 mod tests {

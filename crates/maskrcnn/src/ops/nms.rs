@@ -39,17 +39,18 @@ fn nms(boxes: &[BBox], scores: &[f32], threshold: f64) -> Vec<usize> {
     kept
 }
 
-/// [`nms`] within each group (a class, a pyramid level): boxes of different groups never suppress
-/// each other.
+/// Non-maximum suppression within each group (a class, a pyramid level): indices of the boxes that
+/// no stronger box of their group overlaps by more than `threshold`, by falling score.
 ///
-/// `boxes`, `scores` and `groups` have the same length, which may be 0. Returns indices by falling
-/// score. torchvision `ops/boxes.py`, `batched_nms`.
-pub(crate) fn batched_nms(
-    boxes: &[BBox],
-    scores: &[f32],
-    groups: &[usize],
-    threshold: f64,
-) -> Vec<usize> {
+/// `boxes`, `scores` and `groups` have the same length, which may be 0. Groups are numbered from 0,
+/// densely: room is made for as many as the largest number says. A pair exactly at the threshold
+/// stays; of equal scores the lower index is the stronger. torchvision `ops/boxes.py`,
+/// `batched_nms`.
+///
+/// # Panics
+///
+/// It may, when the lengths differ: a bug of the caller.
+pub fn batched_nms(boxes: &[BBox], scores: &[f32], groups: &[usize], threshold: f64) -> Vec<usize> {
     if boxes.len() <= MOST_BOXES_SHIFTED {
         nms(&shift_apart(boxes, groups), scores, threshold)
     } else {

@@ -23,7 +23,7 @@ const THRESHOLD: f32 = 0.5;
 /// # Panics
 ///
 /// When `probabilities` does not hold `side`² values: a bug of the caller.
-pub(crate) fn paste_mask(probabilities: &[f32], side: usize, bbox: BBox, image: Size) -> Mask {
+pub fn paste_mask(probabilities: &[f32], side: usize, bbox: BBox, image: Size) -> Mask {
     assert_eq!(
         probabilities.len(),
         side * side,

@@ -4,9 +4,12 @@ use detections::{BBox, Size};
 
 /// A feature map in channels-last memory: `data` is `[height, width, channels]`, in feature cells.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct FeatureMap<'a> {
+pub struct FeatureMap<'a> {
+    /// `size.area() * channels` values.
     pub data: &'a [f32],
+    /// Cells of the map, one at least.
     pub size: Size,
+    /// Values of a cell, one at least.
     pub channels: usize,
 }
 
@@ -15,7 +18,7 @@ pub(crate) struct FeatureMap<'a> {
 /// torchvision's `roi_align` with `aligned=False`: coordinates are multiplied by the scale and not
 /// shifted by half a cell, and an RoI is at least one cell wide and high.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct RoiAlign {
+pub struct RoiAlign {
     /// Bins along each side.
     pub resolution: usize,
     /// Samples along each side of a bin.
@@ -40,7 +43,8 @@ impl RoiAlign {
     ///
     /// # Panics
     ///
-    /// When `out` or the map's data has another length than its shape says: a bug of the caller.
+    /// When `out` or the map's data has another length than its shape says, or the map is empty: a
+    /// bug of the caller.
     pub fn pool(&self, map: FeatureMap, roi: BBox, scale: f32, out: &mut [f32]) {
         assert_eq!(
             map.data.len(),
