@@ -51,6 +51,7 @@ golden: setup ## make the golden images again, then look at `git diff`
 lint: setup ## formatting, clippy and documentation, as CI checks them
 	$(CARGO) fmt --check
 	$(CARGO) clippy --release --locked --workspace --all-targets -- -D warnings
+	$(CARGO) clippy --release --locked --test container -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --locked --workspace --no-deps --document-private-items
 	@scripts/invariants.sh
 	@scripts/architecture.py

@@ -35,8 +35,8 @@ Examples:
   maskrcnn https://example.org/a.jpg        from the web; also data: and ipfs://CID/path
   curl -s https://example.org/a.jpg | maskrcnn -
 
-Exit status: 0 when every image was done, also when nothing was found; 1 when something failed; 2 when the \
-command line makes no sense.";
+Exit status: 0 when every image was done, also when nothing was found; 1 when something failed; \
+2 when the command line makes no sense.";
 
 /// Public gateways that give raw blocks, so that the content can be checked: those that the IPFS
 /// project keeps.

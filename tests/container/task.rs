@@ -178,8 +178,7 @@ fn a_dataset_in_pytorchs_format_replaces_the_weights() {
 }
 
 #[test]
-fn a_dataset_that_was_not_downloaded_leaves_the_embedded_weights_and_named_weights_come_before_a_dataset()
- {
+fn named_weights_come_before_a_dataset_and_embedded_ones_behind() {
     let web = web();
     let embedded = repository("weights/compact.safetensors");
     let url = web.url("/dog1.jpg");

@@ -340,8 +340,7 @@ fn after_sigkill_at_twenty_moments_there_are_only_whole_files() {
 }
 
 #[test]
-fn after_sigterm_and_sigint_at_twenty_moments_no_temporary_file_is_left_and_the_process_died_of_the_signal()
- {
+fn signals_at_twenty_moments_leave_no_temporary_file() {
     let folder = folder();
     let mut died = 0;
     for moment in 0..20 {

@@ -54,7 +54,8 @@ fn continuation(index: usize) -> [u8; 3] {
     // The darkest and the brightest channel of each tone: vivid, pale, deep. Empirical: all read on
     // black and on white.
     const TONES: [(u32, u32); 3] = [(40, 255), (150, 255), (30, 190)];
-    let hue = u64::from((index as u32).wrapping_mul(GOLDEN)) * 6; // sextant in the high half, position in the low
+    // The sextant in the high half, the position in the low one.
+    let hue = u64::from((index as u32).wrapping_mul(GOLDEN)) * 6;
     let (low, high) = TONES[index % TONES.len()];
     let rising = low + ((u64::from(high - low) * (hue & 0xffff_ffff)) >> 32) as u32;
     let falling = low + high - rising;

@@ -238,10 +238,12 @@ mod tests {
             let read = Rle::from_compressed(mask.image(), &Rle::of(&mask).compressed()).unwrap();
             prop_assert_eq!(&read, &Rle::of(&mask));
             let runs = read.counts.iter().enumerate();
-            let bits: Vec<bool> = runs.flat_map(|(i, &run)| std::iter::repeat_n(i % 2 == 1, run as usize)).collect();
+            let bits = runs.flat_map(|(i, &run)| std::iter::repeat_n(i % 2 == 1, run as usize));
+            let bits: Vec<bool> = bits.collect();
             prop_assert_eq!(bits.len(), mask.image().area());
             for (i, &bit) in bits.iter().enumerate() {
-                prop_assert_eq!(mask.contains(i / mask.image().height, i % mask.image().height), bit);
+                let (x, y) = (i / mask.image().height, i % mask.image().height);
+                prop_assert_eq!(mask.contains(x, y), bit);
             }
         }
     }

@@ -348,3 +348,117 @@ fn what_is_saved_is_canonical_and_reads_back_as_the_same_network() {
     assert_eq!(saved.meaning, original.meaning);
     MaskRcnn::new(saved, Device::Cpu).unwrap();
 }
+
+/// The metadata that a saved file carries.
+fn saved_metadata(weights: Weights) -> HashMap<String, String> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("saved.safetensors");
+    weights.save(&path, Precision::Half).unwrap();
+    let checkpoint = Checkpoint::open(&path).unwrap();
+    checkpoint.metadata.into_iter().collect()
+}
+
+#[test]
+fn a_canonical_checkpoint_explains_itself_and_needs_no_family() {
+    let v1 = Weights::from_bytes(V1::new().checkpoint()).unwrap();
+    let (blueprint, labels) = (v1.meaning.blueprint.clone(), v1.meaning.labels.clone());
+    let mut metadata = saved_metadata(v1);
+    let keys = ["blueprint", "category_ids", "family", "format", "labels"];
+    let mut found: Vec<_> = metadata.keys().map(String::as_str).collect();
+    found.sort_unstable();
+    assert_eq!(found, keys);
+    // A family that nobody knows, and none.
+    for family in [Some("tomorrows"), None] {
+        metadata.remove("family");
+        metadata.extend(family.map(|family| ("family".to_owned(), family.to_owned())));
+        let file = V1::new().checkpoint_with(str::to_owned, Some(metadata.clone()));
+        let weights = Weights::from_bytes(file).unwrap();
+        assert_eq!(weights.family(), family.unwrap_or("canonical"));
+        assert_eq!(weights.meaning.blueprint, blueprint);
+        // With the ids of COCO, which are not the numbers of the slots that have names.
+        assert_eq!(weights.meaning.labels, labels);
+    }
+    // What the file says counts: here another number of proposals.
+    let fewer = metadata["blueprint"].replace("\"post_nms_top_n\":1000", "\"post_nms_top_n\":7");
+    metadata.insert("blueprint".to_owned(), fewer);
+    let file = V1::new().checkpoint_with(str::to_owned, Some(metadata));
+    assert_eq!(
+        Weights::from_bytes(file)
+            .unwrap()
+            .blueprint()
+            .rpn
+            .post_nms_top_n,
+        7
+    );
+}
+
+#[test]
+fn a_saved_compact_network_has_a_blueprint_and_no_form_of_its_own() {
+    let metadata = saved_metadata(Weights::embedded().unwrap());
+    assert!(metadata.contains_key("blueprint") && !metadata.contains_key("config"));
+    let original = Weights::embedded().unwrap();
+    assert_eq!(
+        serde_json::from_str::<crate::blueprint::Blueprint>(&metadata["blueprint"]).unwrap(),
+        original.meaning.blueprint
+    );
+}
+
+#[test]
+fn a_blueprint_that_makes_no_sense_is_refused() {
+    let good = saved_metadata(Weights::embedded().unwrap());
+    let refused = |key: &str, from: &str, to: &str| {
+        let mut metadata = good.clone();
+        let value = &metadata[key];
+        assert!(value.contains(from), "{from}");
+        let changed = value.replacen(from, to, 1);
+        metadata.insert(key.to_owned(), changed);
+        let metadata: Vec<_> = metadata.iter().map(|(k, v)| (&**k, &**v)).collect();
+        complaint(tiny(&["a"], &metadata))
+    };
+    for (from, to, hint) in [
+        (
+            "\"channels\":96",
+            "\"channels\":0",
+            "fpn.channels: expected 1 to 4096",
+        ),
+        (
+            "\"size_divisible\":32",
+            "\"size_divisible\":33",
+            "size_divisible: expected a multiple",
+        ),
+        (
+            "\"sampling_ratio\":2",
+            "\"sampling_ratio\":99",
+            "box_head.sampling_ratio",
+        ),
+        (
+            "\"resolution\":7",
+            "\"resolution\":0",
+            "box_head.resolution: expected 1 to 64",
+        ),
+        (
+            "\"convolutions\":4",
+            "\"convolutions\":999",
+            "mask_head.convolutions",
+        ),
+        ("\"fpn\":", "\"fnp\":", "unknown field `fnp`"),
+        (
+            "efficientnet-lite0",
+            "efficientnet-lite9",
+            "unknown variant `efficientnet-lite9`",
+        ),
+        ("{", "[", "expected"),
+    ] {
+        let message = refused("blueprint", from, to);
+        let start = "the checkpoint's `blueprint` metadata is unusable: ";
+        assert!(
+            message.starts_with(start) && message.contains(hint),
+            "{message}"
+        );
+    }
+    let message = refused("category_ids", "[0,", "[");
+    assert!(
+        message.contains("expected 21 numbers, one for each slot"),
+        "{message}"
+    );
+}

@@ -487,11 +487,13 @@ mod tests {
         fn plates_lie_inside_the_image_and_clear_of_each_other(
             boxes in prop::collection::vec((0i64..150, 0i64..90, 1i64..100, 1i64..60), 0..30),
         ) {
-            let boxes: Vec<_> = boxes.into_iter().map(|(x, y, w, h)| PixelRect::at(x, y, w, h)).collect();
+            let boxes = boxes.into_iter().map(|(x, y, w, h)| PixelRect::at(x, y, w, h));
+            let boxes: Vec<_> = boxes.collect();
             let plates = plates(&boxes);
             for (i, plate) in plates.iter().enumerate() {
                 prop_assert_eq!(plate.intersect(PixelRect::at(0, 0, 160, 100)), *plate);
-                prop_assert!(plates[..i].iter().all(|other| plate.grow(1).intersect(*other).area() == 0));
+                let apart = |other: &PixelRect| plate.grow(1).intersect(*other).area() == 0;
+                prop_assert!(plates[..i].iter().all(apart));
             }
             prop_assert!(boxes.is_empty() || !plates.is_empty());
         }

@@ -87,7 +87,8 @@ fn simplify(contour: Vec<Point>, line: usize) -> Vec<Point> {
 /// Works through the curves' rows in bands, each with a buffer of squared distances, so that
 /// crossing strokes blend once and a mask as large as the image needs no buffer of that size.
 fn stroke(canvas: &mut RgbImage, contours: &[Vec<Point>], color: Rgb<u8>, weights: LineWeights) {
-    const BAND: i64 = 64; // rows; empirical: the buffer of a wide image stays in the second-level cache
+    /// Rows; empirical: the buffer of a wide image stays in the second-level cache.
+    const BAND: i64 = 64;
     let half_width = 0.5 * weights.line as f32;
     let reach = half_width + weights.casing as f32 + 0.5;
     let image = PixelRect::of_image(canvas);

@@ -124,7 +124,8 @@ fn a_jpeg_without_its_last_bytes_is_refused_and_one_with_more_behind_it_is_read(
 fn damaged_bytes_give_pixels_or_one_line_and_never_a_panic() {
     let mut state = 1u32;
     let mut random = move || {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223); // Numerical Recipes, section 7.1
+        // Numerical Recipes, section 7.1
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         (state >> 8) as usize
     };
     for name in fixtures() {

@@ -124,8 +124,9 @@ mod tests {
             (-4, "Non-recoverable failure in name resolution"),
             (-10, "Memory allocation failure"),
         ] {
+            let found = problem(LookupError::new(failed));
             assert!(
-                matches!(problem(LookupError::new(failed)), Problem::Lookup(found) if found == words),
+                matches!(found, Problem::Lookup(found) if found == words),
                 "{failed}"
             );
         }

@@ -135,7 +135,8 @@ impl MaskRcnn {
         let selected = self.selection(options)?;
         let _no_grad = tch::no_grad_guard();
 
-        let Transformed { input, frame } = transform(image, &self.blueprint.transform)?; // [1, 3, H, W]
+        let transformed = transform(image, &self.blueprint.transform)?;
+        let Transformed { input, frame } = transformed; // [1, 3, H, W]
         on_stage(Stage::Transform);
         let input = input
             .f_to_device(self.device)

@@ -186,14 +186,19 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_kept_does_not_overlap_and_what_is_dropped_overlaps_something_stronger(
-            raw in prop::collection::vec((0f32..100.0, 0f32..60.0, 1f32..50.0, 1f32..30.0, 0f32..1.0), 0..60),
+            raw in prop::collection::vec(
+                (0f32..100.0, 0f32..60.0, 1f32..50.0, 1f32..30.0, 0f32..1.0), 0..60,
+            ),
         ) {
-            let boxes: Vec<BBox> = raw.iter().map(|&(x, y, w, h, _)| BBox::new(x, y, x + w, y + h)).collect();
+            let boxes = raw.iter().map(|&(x, y, w, h, _)| BBox::new(x, y, x + w, y + h));
+            let boxes: Vec<BBox> = boxes.collect();
             let scores: Vec<f32> = raw.iter().map(|r| r.4).collect();
             let kept = nms(&boxes, &scores, 0.4);
             prop_assert!(kept.windows(2).all(|w| scores[w[0]] >= scores[w[1]]));
             for i in 0..boxes.len() {
-                let overlapped = kept.iter().any(|&k| k != i && scores[k] >= scores[i] && boxes[k].iou(boxes[i]) > 0.4);
+                let overlapped = kept.iter().any(|&k| {
+                    k != i && scores[k] >= scores[i] && boxes[k].iou(boxes[i]) > 0.4
+                });
                 prop_assert_eq!(kept.contains(&i), !overlapped);
             }
         }

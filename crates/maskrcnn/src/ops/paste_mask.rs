@@ -40,7 +40,8 @@ pub fn paste_mask(probabilities: &[f32], side: usize, bbox: BBox, image: Size) -
 
     // Between columns first, once a row of cells; then between rows, once a pixel. The order is
     // PyTorch's, and with it the rounding of values at the threshold.
-    let mut between_columns = vec![0.0; padded * columns.len()]; // [padded, columns], zeros in the padding
+    // [padded, columns], zeros in the padding
+    let mut between_columns = vec![0.0; padded * columns.len()];
     for (y, cells) in probabilities.chunks_exact(side).enumerate() {
         let cell = |x: usize| {
             x.checked_sub(PADDING)
@@ -219,7 +220,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_box_is_safe(x1 in any::<f32>(), y1 in any::<f32>(), x2 in any::<f32>(), y2 in any::<f32>()) {
+        fn any_box_is_safe(
+            x1 in any::<f32>(), y1 in any::<f32>(), x2 in any::<f32>(), y2 in any::<f32>(),
+        ) {
             let mask = paste_mask(&[1.0; 9], 3, BBox::new(x1, y1, x2, y2), Size::new(7, 11));
             prop_assert!(mask.area() <= 77);
         }

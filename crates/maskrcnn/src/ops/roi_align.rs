@@ -251,7 +251,8 @@ mod tests {
     proptest! {
         #[test]
         fn a_constant_map_pools_to_the_constant_inside_and_never_beyond_it(
-            x in -20f32..60.0, y in -20f32..60.0, w in 0f32..60.0, h in 0f32..60.0, channels in 1usize..70,
+            x in -20f32..60.0, y in -20f32..60.0, w in 0f32..60.0, h in 0f32..60.0,
+            channels in 1usize..70,
         ) {
             let data = vec![3.0; 9 * 13 * channels];
             let map = FeatureMap { data: &data, size: Size::new(9, 13), channels };
@@ -264,7 +265,9 @@ mod tests {
         }
 
         #[test]
-        fn any_roi_is_safe(x1 in any::<f32>(), y1 in any::<f32>(), x2 in any::<f32>(), y2 in any::<f32>()) {
+        fn any_roi_is_safe(
+            x1 in any::<f32>(), y1 in any::<f32>(), x2 in any::<f32>(), y2 in any::<f32>(),
+        ) {
             let mut out = vec![0.0; 8];
             let data = ramp();
             let map = FeatureMap { data: &data, size: Size::new(5, 7), channels: 2 };

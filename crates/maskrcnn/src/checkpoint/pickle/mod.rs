@@ -81,7 +81,8 @@ impl<'a> Machine<'a> {
                         );
                     }
                 }
-                op::FRAME => drop(self.bytes(8)?), // the length of the next frame, of use to those who read streams
+                // The length of the next frame, of use to those who read streams.
+                op::FRAME => drop(self.bytes(8)?),
 
                 op::NONE => self.push(Value::None),
                 op::NEWTRUE => self.push(Value::Bool(true)),
@@ -212,7 +213,8 @@ impl<'a> Machine<'a> {
                     let key = u32::from_le_bytes(self.array()?);
                     self.memoize(key)?;
                 }
-                op::MEMOIZE => self.memoize(self.memo.len() as u32)?, // the budget keeps it far below 2³²
+                // The budget keeps it far below 2³².
+                op::MEMOIZE => self.memoize(self.memo.len() as u32)?,
                 op::BINGET => {
                     let key = self.byte()?;
                     self.recall(key.into())?;
