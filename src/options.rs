@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn classes_are_split_at_commas_and_trimmed_and_keep_their_inner_spaces() {
+    fn classes_are_split_at_commas_trimmed_and_keep_inner_spaces() {
         let classes =
             |text| options(&["--classes", text, "a.png"]).map(|options| options.segment.classes);
         assert_eq!(
@@ -407,7 +407,7 @@ mod tests {
     }
 
     #[test]
-    fn each_drawing_option_changes_its_part_of_the_style_and_no_other() {
+    fn each_drawing_option_changes_its_part_of_the_style_only() {
         let style = |args: &[&str]| {
             options(&[args, &["a.png"]].concat())
                 .unwrap()

@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn the_documentation_lists_the_same_numbers_and_every_code_is_known() {
+    fn the_documentation_lists_the_same_numbers_and_all_codes() {
         let documented = include_str!("../../docs/iexec.md");
         let errors = include_str!("../../docs/errors.md");
         for Blame { code, status, .. } in REQUESTER {
@@ -195,8 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_not_there_is_the_requesters_fault_and_one_that_the_disk_does_not_give_is_not()
-    {
+    fn a_missing_file_is_the_requesters_fault_but_no_bad_disk() {
         let read = |source: io::Error| {
             of(&FetchError::File {
                 doing: "cannot open it",

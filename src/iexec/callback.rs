@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn no_more_than_32_detections_are_reported_and_those_are_the_first() {
+    fn at_most_32_detections_are_reported_and_those_are_the_first() {
         let many: Vec<[i64; 6]> = (0..40)
             .map(|n| [n + 1, 9900 - 100 * n, n, 1, 2, 3])
             .collect();

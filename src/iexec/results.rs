@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn noise_below_what_is_written_changes_neither_numbers_nor_order() {
+    fn noise_below_what_is_written_changes_no_number_and_no_order() {
         let (low, high) = ([1.0, 2.0, 30.0, 40.0], [5.0, 2.0, 30.0, 40.0]);
         let one = consensus(vec![
             found("dog", 18, 0.5001, high),

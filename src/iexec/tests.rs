@@ -51,7 +51,7 @@ fn without_an_output_folder_it_is_no_task() {
 }
 
 #[test]
-fn input_files_are_those_of_the_numbered_variables_in_the_input_folder() {
+fn input_files_are_those_that_the_numbered_variables_name() {
     let changes = [
         ("IEXEC_INPUT_FILES_NUMBER", "2"),
         ("IEXEC_INPUT_FILE_NAME_1", FILE),
@@ -212,7 +212,7 @@ fn a_task_of_a_bag_does_one_image_and_a_task_alone_does_all() {
 
 /// The seeds of fuzzing and what it found: the first lines are the values of variables.
 #[test]
-fn no_names_that_fuzzing_starts_from_or_came_to_lead_out_of_the_input_folder() {
+fn no_name_from_fuzzing_leads_out_of_the_input_folder() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut files: Vec<_> = fs::read_dir(root.join("fuzz/seeds/iexec"))
         .unwrap()

@@ -351,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn results_of_an_earlier_run_are_replaced_by_their_own_image_only() {
+    fn earlier_results_are_replaced_by_their_own_image_only() {
         let folder = tempfile::tempdir().unwrap();
         leave(folder.path(), "photo", "a/photo.jpg", "5a");
         let take = |name: &str, sha256: Option<&str>| {

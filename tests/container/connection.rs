@@ -64,7 +64,7 @@ fn serve_names(socket: &UdpSocket) {
 }
 
 #[test]
-fn hosts_are_looked_up_and_a_host_that_does_not_exist_is_told_from_a_look_up_that_fails() {
+fn a_host_that_does_not_exist_is_told_from_a_failed_look_up() {
     let web = web();
     let port = web.address.port();
     let names =

@@ -64,7 +64,7 @@ fn with_photo(worker: &Worker, task: Task) -> Task {
 }
 
 #[test]
-fn errors_of_the_requester_are_the_result_and_all_workers_report_the_same() {
+fn errors_of_the_requester_are_the_result_for_all_workers() {
     let web = web();
     let dog = web.url("/dog1.jpg");
     for (args, code) in [
@@ -151,7 +151,7 @@ fn an_error_reaches_a_contract_too() {
 }
 
 #[test]
-fn an_input_file_that_cannot_be_downloaded_keeps_the_application_from_running() {
+fn an_input_file_that_cannot_be_had_keeps_the_app_from_running() {
     let web = web();
     let task = Task {
         input_files: vec![web.url("/absent.jpg")],
@@ -218,14 +218,14 @@ fn interrupted(signal: &str) -> Outcome {
 }
 
 #[test]
-fn a_signal_half_way_leaves_no_computed_json_not_even_that_of_an_earlier_run() {
+fn a_signal_half_way_leaves_no_computed_json_even_if_old() {
     let outcome = interrupted("TERM");
     assert_eq!(outcome.exit, Some(143));
     assert_not_contributed(&outcome);
 }
 
 #[test]
-fn a_crash_half_way_leaves_no_computed_json_not_even_that_of_an_earlier_run() {
+fn a_crash_half_way_leaves_no_computed_json_even_if_old() {
     let outcome = interrupted("KILL");
     assert_eq!(outcome.exit, Some(137));
     assert_not_contributed(&outcome);
@@ -248,7 +248,7 @@ fn nothing_is_contributed_when_memory_or_threads_run_out() {
 }
 
 #[test]
-fn nothing_is_contributed_when_the_program_has_too_little_memory_for_an_image() {
+fn nothing_is_contributed_when_an_image_exceeds_the_memory() {
     // Enough for the program, its model and a photo; 60 megapixels alone are 180 MB more. The
     // engine cannot limit the address space (RLIMIT_AS); this is RLIMIT_DATA.
     let within = |args: &str| {

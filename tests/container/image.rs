@@ -49,7 +49,7 @@ fn the_image_is_small() {
 }
 
 #[test]
-fn the_image_holds_the_program_what_it_is_linked_to_and_nothing_else() {
+fn the_image_holds_the_program_its_libraries_and_nothing_else() {
     let container = docker_prints(&["create", IMAGE]);
     let mut export = Command::new("docker")
         .args(["export", &container])
@@ -197,7 +197,7 @@ fn what_runs_outside_of_a_task_runs_in_a_container_too() {
 }
 
 #[test]
-fn the_dockerfile_and_iexec_json_name_the_versions_of_the_package() {
+fn the_dockerfile_and_iexec_json_name_the_package_versions() {
     let dockerfile = fs::read_to_string(repository("Dockerfile")).unwrap();
     let argument = |name: &str| {
         dockerfile

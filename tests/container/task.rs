@@ -68,7 +68,7 @@ fn digest(outcome: &Outcome) -> &str {
 }
 
 #[test]
-fn an_image_comes_by_its_address_as_an_input_file_or_as_a_path_and_gives_the_same_digest() {
+fn an_image_by_address_file_or_path_gives_the_same_digest() {
     let web = web();
     let url = web.url("/dog2.jpg");
     let by_address = Worker::new().run(&Task::new(url.as_str()));
@@ -257,7 +257,7 @@ fn words(data: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_contract_gets_the_detections_when_the_requester_asks_for_it() {
+fn a_contract_gets_the_detections_when_the_requester_asks() {
     let web = web();
     let task = Task {
         callback: true,
@@ -322,7 +322,7 @@ fn names_of_images_never_become_names_of_results() {
 }
 
 #[test]
-fn an_output_folder_that_holds_files_keeps_those_of_others_and_loses_old_results() {
+fn an_output_folder_keeps_the_files_of_others_not_old_results() {
     let worker = Worker::new();
     let task = Task::new("photo.jpg").under("--network", "none");
     let (input, output) = worker.folders(&task);
@@ -361,7 +361,7 @@ fn an_output_folder_that_holds_files_keeps_those_of_others_and_loses_old_results
 }
 
 #[test]
-fn weights_that_the_image_was_built_with_come_before_the_embedded_ones_and_after_all_others() {
+fn weights_of_the_image_come_before_the_embedded_ones_alone() {
     let web = web();
     let task = Task {
         image: IMAGE_WITH_WEIGHTS,

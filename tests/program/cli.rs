@@ -60,7 +60,7 @@ fn listing(folder: &TempDir, path: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_photo_gives_a_picture_of_its_size_a_valid_report_and_one_line() {
+fn a_photo_gives_a_picture_a_valid_report_and_one_line() {
     let folder = folder();
     let line = contains("× dog").and(predicate::str::ends_with(" -> out/dog.png, out/dog.json\n"));
     let line = line
@@ -217,7 +217,7 @@ fn nothing_found_is_a_success_and_says_so() {
 }
 
 #[test]
-fn a_failing_image_does_not_stop_the_others_and_the_exit_code_tells() {
+fn a_failing_image_stops_no_other_and_the_exit_code_tells() {
     let folder = folder();
     let path = |name: &str| folder.path().join(name);
     fs::write(path("empty.jpg"), "").unwrap();
@@ -279,7 +279,7 @@ fn the_output_directory_is_made_with_its_parents() {
 }
 
 #[test]
-fn an_output_directory_that_cannot_be_used_is_reported_before_anything_is_read() {
+fn an_unusable_output_directory_is_reported_before_reading() {
     let folder = folder();
     for (output, expected) in [
         (
@@ -390,7 +390,7 @@ fn hostile_names_become_safe_ones_and_are_shown_in_one_line() {
 }
 
 #[test]
-fn results_have_the_permissions_of_any_new_file_and_leave_nothing_else_behind() {
+fn results_have_the_usual_permissions_and_leave_nothing_else() {
     let folder = folder();
     maskrcnn(&folder, &["small.png"]).assert().success();
     fs::write(folder.path().join("new"), "").unwrap();
@@ -431,7 +431,7 @@ fn a_result_is_a_new_file_not_the_old_one_written_over() {
 }
 
 #[test]
-fn a_result_that_cannot_get_its_name_is_reported_and_leaves_nothing_half_written() {
+fn a_result_that_cannot_get_its_name_leaves_nothing_behind() {
     let folder = folder();
     fs::create_dir_all(folder.path().join("out/dog.png")).unwrap();
     let expected = starts_with("error: dog.jpg: cannot write `out/dog.png`: ");
@@ -447,7 +447,7 @@ fn a_result_that_cannot_get_its_name_is_reported_and_leaves_nothing_half_written
 }
 
 #[test]
-fn the_threshold_the_classes_and_the_limit_narrow_the_report_and_stand_in_it() {
+fn threshold_classes_and_limit_narrow_the_report() {
     let folder = folder();
     let run = |args: &[&str]| {
         maskrcnn(&folder, &[args, &["--json-only"]].concat())
@@ -602,7 +602,7 @@ fn verbose_prints_what_each_stage_took_to_standard_error() {
 }
 
 #[test]
-fn threads_and_the_default_device_are_accepted_and_do_not_show_in_the_report() {
+fn threads_and_device_are_accepted_and_stay_out_of_the_report() {
     let folder = folder();
     let run = |args: &[&str]| {
         maskrcnn(&folder, &[args, &["-v", "dog.jpg"]].concat())
@@ -666,7 +666,7 @@ fn weights_that_cannot_be_used_are_reported_in_one_line() {
 }
 
 #[test]
-fn weights_that_cannot_be_used_are_reported_while_standard_input_is_still_open() {
+fn unusable_weights_are_reported_while_standard_input_is_open() {
     let folder = folder();
     let mut child = std::process::Command::new(PROGRAM)
         .current_dir(&folder)
@@ -743,7 +743,7 @@ fn a_summary_that_cannot_be_written_is_an_error() {
 }
 
 #[test]
-fn command_lines_that_make_no_sense_are_refused_with_a_hint_and_touch_nothing() {
+fn senseless_command_lines_are_refused_and_touch_nothing() {
     let folder = folder();
     for (args, expected) in [
         (&[][..], "required arguments were not provided"),

@@ -168,7 +168,7 @@ fn expected(family: &str, first: &BTreeMap<String, String>) -> BTreeMap<String, 
 }
 
 #[test]
-fn compact_writes_the_same_bytes_for_any_threads_and_any_environment() {
+fn compact_writes_the_same_bytes_for_any_threads_anywhere() {
     let folder = folder();
     let first = digests(&folder, "compact", program(&[]), &[]);
     let expected = expected("compact", &first);

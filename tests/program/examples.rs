@@ -36,7 +36,7 @@ fn segment_finds_the_dog_and_draws_it() {
 }
 
 #[test]
-fn convert_writes_a_checkpoint_that_the_program_reads_and_names_what_it_cannot_read() {
+fn convert_writes_a_readable_checkpoint_or_names_the_trouble() {
     let folder = tempfile::tempdir().unwrap();
     let (half, again) = (
         folder.path().join("half.safetensors"),

@@ -251,7 +251,7 @@ fn a_directory_without_permission_is_reported() {
 }
 
 #[test]
-fn links_that_have_the_names_of_results_are_replaced_and_not_followed() {
+fn links_named_like_results_are_replaced_and_not_followed() {
     let folder = folder();
     let path = |name: &str| folder.path().join(name);
     fs::write(path("precious"), "precious").unwrap();
@@ -365,7 +365,7 @@ fn signals_at_twenty_moments_leave_no_temporary_file() {
 }
 
 #[test]
-fn a_shell_sees_the_convention_and_what_it_ignores_stays_ignored() {
+fn a_shell_sees_the_convention_and_ignored_signals_stay_so() {
     let folder = folder();
     let shell = |script: &str| {
         let mut command = Command::new("env");
@@ -439,7 +439,7 @@ fn two_processes_with_one_output_directory_leave_whole_pairs() {
 }
 
 #[test]
-fn only_temporary_files_that_are_provably_left_behind_are_removed() {
+fn only_temporary_files_provably_left_behind_are_removed() {
     let folder = folder();
     let out = folder.path().join("out");
     let make = |name: &str, age: u64| {
@@ -569,7 +569,7 @@ fn run_within(folder: &TempDir, kib: u32, args: &[&str]) -> Output {
 }
 
 #[test]
-fn a_progressive_jpeg_for_whose_coefficients_there_is_no_memory_fails_alone() {
+fn a_progressive_jpeg_that_memory_cannot_hold_fails_alone() {
     let folder = folder();
     let mut photo = fs::read(repository("tests/fixtures/images/jpeg-progressive.jpg")).unwrap();
     let frame = photo
@@ -605,7 +605,7 @@ fn a_progressive_jpeg_for_whose_coefficients_there_is_no_memory_fails_alone() {
 }
 
 #[test]
-fn a_picture_for_which_there_is_no_memory_is_an_error_and_no_abort() {
+fn a_picture_that_memory_cannot_hold_is_an_error_and_no_abort() {
     let folder = folder();
     let noise = (0..30_000_000u32 * 3)
         .map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8)
@@ -666,7 +666,7 @@ fn look_up(sources: &str, isolated: bool) -> String {
 }
 
 #[test]
-fn a_host_that_does_not_exist_is_told_from_a_network_that_does_not_work() {
+fn a_missing_host_is_told_from_a_network_that_does_not_work() {
     let place = "http://images.invalid/a.png: cannot fetch it from images.invalid:";
     let unknown = "there is no host of this name, or it has no address; is it spelled right?";
     assert_eq!(

@@ -168,7 +168,7 @@ fn redirects_to(location: &str) -> Server {
 }
 
 #[test]
-fn an_image_is_fetched_named_and_reported_and_the_server_learns_who_we_are() {
+fn an_image_is_fetched_and_the_server_learns_who_we_are() {
     let server = Server::new(well);
     let url = server.url("/album/My%20Dog.png?size=large#top");
     let run = succeeds(&[&url]);
@@ -219,7 +219,7 @@ fn a_password_goes_to_its_server_only_and_into_no_output() {
 }
 
 #[test]
-fn a_wrong_content_type_does_not_matter_nor_does_a_missing_length() {
+fn a_wrong_content_type_or_a_missing_length_does_not_matter() {
     let server = Server::new(|_, _, connection| {
         answer(
             connection,
@@ -341,7 +341,7 @@ fn an_endless_body_is_left_at_the_limit_and_memory_stays_flat() {
 }
 
 #[test]
-fn a_declared_length_beyond_the_limit_is_refused_before_anything_is_read() {
+fn a_declared_length_beyond_the_limit_is_refused_unread() {
     let server = Server::new(|_, _, connection| {
         connection
             .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 70000000\r\n\r\n")
@@ -356,7 +356,7 @@ fn a_declared_length_beyond_the_limit_is_refused_before_anything_is_read() {
 }
 
 #[test]
-fn a_body_shorter_than_declared_is_an_error_and_one_longer_is_cut_there() {
+fn a_short_body_is_an_error_and_a_long_one_is_cut() {
     let short = Server::new(|_, _, connection| {
         connection
             .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n0123456789")
@@ -427,7 +427,7 @@ fn a_connection_that_breaks_is_tried_once_more_and_no_more() {
 }
 
 #[test]
-fn what_is_compressed_on_the_way_is_refused_and_a_bomb_never_goes_off() {
+fn what_is_compressed_on_the_way_is_refused_as_are_bombs() {
     // 2 GiB of zeros, but nobody will know: the first kilobyte of `head -c 2G /dev/zero | gzip`.
     let bomb = [
         &b"\x1f\x8b\x08\0\0\0\0\0\0\x03\xec\xc1\x01\x0d\0\0\0\xc2\xa0"[..],
@@ -791,7 +791,7 @@ fn proxy() -> Server {
 }
 
 #[test]
-fn the_proxy_of_the_environment_is_used_but_not_for_its_exceptions() {
+fn the_proxy_of_the_environment_is_used_with_its_exceptions() {
     for name in ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"] {
         let proxy = proxy();
         let run = run_with(&["http://images.invalid/a.png"], &[(name, &proxy.url(""))]);
@@ -850,7 +850,7 @@ fn no_proxy_is_used_where_only_public_addresses_are_allowed() {
 }
 
 #[test]
-fn a_host_that_does_not_exist_and_a_port_where_nobody_listens_are_told_apart() {
+fn a_missing_host_and_a_port_without_listener_are_told_apart() {
     let run = run(&["--timeout", "20", "http://images.invalid/a.png"]);
     let message = "error: http://images.invalid/a.png: cannot fetch it from images.invalid: ";
     assert!(run.stderr.starts_with(message), "{}", run.stderr);
@@ -984,7 +984,7 @@ fn peer_root(what: &str) -> String {
 }
 
 #[test]
-fn files_that_a_peer_put_into_ipfs_are_fetched_block_by_block_and_checked() {
+fn files_of_an_ipfs_peer_are_fetched_by_block_and_checked() {
     let server = gateway(peer_blocks());
     let gateway = ["--ipfs-gateway", &server.url("")];
     let sha256: String = Sha256::digest(image())
@@ -1039,7 +1039,7 @@ fn files_that_a_peer_put_into_ipfs_are_fetched_block_by_block_and_checked() {
 }
 
 #[test]
-fn a_file_in_a_sharded_directory_is_fetched_unchecked_and_said_with_v() {
+fn a_file_in_a_sharded_directory_is_fetched_unchecked() {
     let root = peer_root("a sharded directory");
     let mut content = peer_blocks();
     content.push((format!("{root}/dog/my%20image.png"), image()));
@@ -1197,7 +1197,7 @@ fn weights_come_from_an_address_too() {
 }
 
 #[test]
-fn weights_for_which_there_is_no_room_are_refused_before_they_are_read() {
+fn weights_for_which_there_is_no_room_are_refused_unread() {
     let server = Server::new(|_, _, connection| {
         connection
             .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000000000000000\r\n\r\n")

@@ -1,5 +1,5 @@
 //! Pictures compared with those in `tests/golden/`. To write them anew: `REGENERATE=1 cargo test
-//! --release --test golden`.
+//! --release --test program golden`.
 
 use std::path::Path;
 
@@ -330,7 +330,7 @@ fn a_difference_within_the_tolerance_passes() {
 }
 
 #[test]
-fn one_differing_pixel_fails_and_leaves_a_strip_of_expected_difference_and_actual() {
+fn one_differing_pixel_fails_and_leaves_a_strip_of_pictures() {
     let mut actual = RgbImage::from_pixel(5, 3, Rgb([100; 3]));
     actual[(4, 2)] = Rgb([100, 102, 97]);
     let (outcome, folder) = compare_with_grey(&actual, 1, 0.0);

@@ -107,7 +107,7 @@ const CAT: (&str, &str) = ("0x0a0f", "examples/photos/chelsea.png");
 const NO_IMAGE: (&str, &str) = ("0x77ff", "README.md");
 
 #[test]
-fn an_input_file_without_extension_gives_numbered_results_and_points_to_the_consensus() {
+fn an_input_file_without_extension_gives_numbered_results() {
     let task = Task::new(0, 1, &[DOG]);
     task.command(&[]).assert().success().stderr("");
     assert_eq!(
@@ -149,7 +149,7 @@ fn an_input_file_without_extension_gives_numbered_results_and_points_to_the_cons
 }
 
 #[test]
-fn images_of_the_arguments_come_first_and_relative_ones_are_in_the_working_directory() {
+fn images_of_the_arguments_come_first_and_may_be_relative() {
     let task = Task::new(0, 1, &[DOG, CAT]);
     task.command(&[CAT.0, "--json-only", "-q"])
         .assert()
@@ -299,7 +299,7 @@ fn where_one_image_fails_the_others_are_done_and_agreed_on() {
 }
 
 #[test]
-fn what_is_not_the_requesters_fault_leaves_no_word_to_the_worker() {
+fn what_is_not_the_requesters_fault_leaves_the_worker_no_word() {
     // A directory where a result should go, as good as a disk that refuses.
     let task = Task::new(0, 1, &[DOG]);
     fs::create_dir_all(task.output("1.json")).unwrap();
@@ -388,7 +388,7 @@ fn a_task_that_is_ended_half_way_leaves_no_word_to_the_worker() {
 }
 
 #[test]
-fn a_server_that_cannot_be_reached_may_be_the_workers_own_trouble() {
+fn an_unreachable_server_may_be_the_workers_own_trouble() {
     let task = Task::new(0, 1, &[]);
     // A public address, and no network at all (needs root, as the tests of faults do).
     let program = PROGRAM;
@@ -401,7 +401,7 @@ fn a_server_that_cannot_be_reached_may_be_the_workers_own_trouble() {
 }
 
 #[test]
-fn callback_data_is_written_only_when_asked_for_and_also_for_the_requesters_faults() {
+fn callback_data_is_written_when_asked_for_even_for_faults() {
     let word = |data: &str, n: usize| data[2 + 64 * n..][..64].to_owned();
     let number = |data: &str, n: usize| u64::from_str_radix(&word(data, n), 16).unwrap();
     let task = Task::new(0, 1, &[DOG]);
@@ -531,7 +531,7 @@ fn where_the_results_go_is_not_the_requesters_choice() {
 }
 
 #[test]
-fn other_files_of_the_output_folder_stay_and_what_earlier_runs_said_goes() {
+fn other_files_of_the_output_folder_stay_and_old_words_go() {
     let task = Task::new(0, 1, &[DOG]);
     fs::create_dir(task.output("")).unwrap();
     for name in [
@@ -574,7 +574,7 @@ fn an_input_is_not_taken_for_an_earlier_result() {
 }
 
 #[test]
-fn the_bytes_are_the_same_for_any_threads_and_kernels_unless_that_is_turned_off() {
+fn the_bytes_are_the_same_for_any_threads_unless_turned_off() {
     let results = |args: &[&str], kernels: bool| {
         let task = Task::new(0, 1, &[DOG]);
         let mut command = task.command(&[&["-q", "-t", "0.1"], args].concat());

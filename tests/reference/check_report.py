@@ -2,7 +2,7 @@
 
 Usage: tests/reference/make.sh, or this script in the environment that it makes.
 
-`cargo test --test report` shows that the program's bytes are those of that file, whose masks are ellipses.
+`cargo test -p detections` shows that the program's bytes are those of that file, whose masks are ellipses.
 """
 
 import json

@@ -197,7 +197,7 @@ def main():
     for protocol in (3, 4, 5):
         save(FOLDER, f"module_protocol_{protocol}", model.state_dict(), protocol)
 
-    # The folder within the archive is called like the file; see src/checkpoint/torch/zip.rs for why this long.
+    # The folder within the archive is called like the file; see crates/maskrcnn/src/checkpoint/torch/zip.rs for why this long.
     torch.save(model.state_dict(), FOLDER / "twenty_one_characters.pth")
 
     parameters = dict(model.named_parameters())

@@ -115,7 +115,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn iou_of_asymmetric_boxes_is_intersection_over_union_not_over_the_hull() {
+    fn iou_of_asymmetric_boxes_is_over_the_union_not_the_hull() {
         // 4×4 of overlap, 10×10 + 10×20 − 16 of union.
         let iou = BBox::new(0.0, 0.0, 10.0, 10.0).iou(BBox::new(6.0, 6.0, 16.0, 26.0));
         assert!((iou - 16.0 / 284.0).abs() < 1e-7, "{iou}");

@@ -331,7 +331,7 @@ mod tests {
 
     /// The seeds of fuzzing and what it found.
     #[test]
-    fn no_address_that_fuzzing_starts_from_or_came_to_shows_a_secret_or_leads_out_of_a_directory() {
+    fn no_address_from_fuzzing_tells_a_secret_or_leaves_a_folder() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
         let folders = ["fuzz/seeds/address", "tests/fixtures/regressions/address"]
             .map(|folder| root.join(folder));

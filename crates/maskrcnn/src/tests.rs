@@ -46,7 +46,7 @@ fn old_name(name: &str) -> String {
 }
 
 #[test]
-fn v1_is_read_under_old_names_behind_a_wrapper_and_with_counters_of_batches() {
+fn v1_is_read_under_old_names_in_a_wrapper_and_with_counters() {
     let old = V1::new().checkpoint_with(old_name, None);
     let names: Vec<String> = Checkpoint::from_bytes(old.clone())
         .unwrap()
@@ -77,7 +77,7 @@ fn v1_is_read_under_old_names_behind_a_wrapper_and_with_counters_of_batches() {
 }
 
 #[test]
-fn v1_knows_the_names_of_coco_and_keeps_the_slots_that_have_none() {
+fn v1_knows_the_names_of_coco_and_keeps_the_nameless_slots() {
     let weights = Weights::from_bytes(V1::new().checkpoint()).unwrap();
     assert_eq!(weights.family(), "torchvision-v1");
     assert_eq!(weights.labels().count(), 80);
@@ -93,7 +93,7 @@ fn v1_knows_the_names_of_coco_and_keeps_the_slots_that_have_none() {
 }
 
 #[test]
-fn a_network_trained_further_has_its_own_number_of_classes_and_may_name_them() {
+fn a_network_trained_further_may_name_its_own_classes() {
     let mut trained = V1::new();
     for (name, rows) in [
         ("roi_heads.box_predictor.cls_score", 3),
@@ -240,7 +240,7 @@ fn relatives_that_are_not_read_are_recognised() {
 }
 
 #[test]
-fn a_description_that_makes_no_sense_is_refused_before_any_tensor_is_read() {
+fn a_senseless_description_is_refused_before_any_tensor() {
     let config = Checkpoint::from_static(EMBEDDED).unwrap().metadata["config"].clone();
     for (from, to, hint) in [
         (
@@ -317,7 +317,7 @@ fn a_description_that_makes_no_sense_is_refused_before_any_tensor_is_read() {
 }
 
 #[test]
-fn what_is_saved_is_canonical_and_reads_back_as_the_same_network() {
+fn what_is_saved_is_canonical_and_reads_back_the_same() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("v1.safetensors");
     let old = V1::new().checkpoint_with(old_name, None);
@@ -393,7 +393,7 @@ fn a_canonical_checkpoint_explains_itself_and_needs_no_family() {
 }
 
 #[test]
-fn a_saved_compact_network_has_a_blueprint_and_no_form_of_its_own() {
+fn a_saved_compact_network_has_a_blueprint_and_no_own_form() {
     let metadata = saved_metadata(Weights::embedded().unwrap());
     assert!(metadata.contains_key("blueprint") && !metadata.contains_key("config"));
     let original = Weights::embedded().unwrap();

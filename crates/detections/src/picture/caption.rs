@@ -344,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plate_without_room_above_goes_inside_at_the_top_of_a_tall_box() {
+    fn a_plate_without_room_above_goes_inside_a_tall_box() {
         assert_eq!(
             plates(&[PixelRect::at(30, 5, 80, 95)]),
             [PixelRect::at(30, 0, 50, 12)]
@@ -352,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plate_without_room_above_goes_below_a_small_box_rather_than_cover_it() {
+    fn a_plate_without_room_above_goes_below_a_small_box() {
         assert_eq!(
             plates(&[PixelRect::at(30, 2, 60, 14)]),
             [PixelRect::at(30, 16, 50, 12)]
@@ -460,7 +460,7 @@ mod tests {
     }
 
     #[test]
-    fn a_label_that_would_be_cut_to_a_stump_stands_without_the_score() {
+    fn a_label_that_would_be_a_stump_stands_without_the_score() {
         assert_eq!(
             fit("sheep", 0.984, |text| text.chars().count() <= 8),
             "sheep"

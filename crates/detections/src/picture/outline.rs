@@ -209,8 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn the_outline_of_three_by_three_pixels_is_its_eight_border_pixels_with_a_casing_on_both_sides()
-    {
+    fn three_by_three_pixels_have_a_border_cased_on_both_sides() {
         let size = Size::new(7, 9);
         let canvas = drawn(size, &mask(size, 3, 2, &["###"; 3]), WEIGHTS);
         // Casing: 200 · (1 − 110/255) = 114 beside the line; at its corners, √2 away, 0.586 of
@@ -230,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_of_even_width_covers_whole_pixels_on_both_sides_of_a_straight_edge() {
+    fn a_line_of_even_width_covers_whole_pixels_on_both_sides() {
         let size = Size::new(12, 14);
         let bar = mask(size, 3, 4, &["########"; 5]);
         let canvas = drawn(size, &bar, LineWeights { line: 2, ..WEIGHTS });
@@ -240,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mask_at_the_border_of_the_image_is_outlined_along_the_border() {
+    fn a_mask_at_the_border_is_outlined_along_the_border() {
         let size = Size::new(3, 4);
         let canvas = drawn(size, &mask(size, 0, 0, &["####"; 3]), WEIGHTS);
         for (x, y, pixel) in canvas.enumerate_pixels() {
@@ -279,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn smoothing_takes_the_staircase_off_a_disc_and_leaves_its_radius() {
+    fn smoothing_takes_the_staircase_off_a_disc_not_its_radius() {
         let (size, radius) = (Size::new(60, 70), 20.0);
         let center = Point { x: 37.3, y: 29.6 };
         let from_center = |x: f32, y: f32| (x - center.x).hypot(y - center.y);

@@ -102,7 +102,7 @@ fn the_schema_is_a_valid_schema() {
 }
 
 #[test]
-fn reports_validate_against_the_schema_and_hold_nothing_that_it_does_not_describe() {
+fn reports_validate_and_hold_only_what_the_schema_describes() {
     assert_valid(&report(&SegmentOptions::default(), &detections()));
     assert_valid(&report(&SegmentOptions::default(), &[]));
     let classes = Some(vec!["dog".to_owned(), "potted plant".to_owned()]);
@@ -173,7 +173,7 @@ fn the_file_is_byte_for_byte_the_one_that_pycocotools_has_read() {
 }
 
 #[test]
-fn numbers_are_as_short_as_they_can_be_and_nothing_found_is_an_empty_array() {
+fn numbers_are_short_and_nothing_found_is_an_empty_array() {
     let text = report(
         &SegmentOptions {
             score_threshold: 0.3,

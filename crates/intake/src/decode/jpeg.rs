@@ -315,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn colours_of_different_sizes_in_scans_of_their_own_are_refused_and_equal_ones_are_not() {
+    fn scans_of_their_own_are_refused_for_colours_of_unequal_sizes() {
         // Y of 16×16 samples a unit with Cb and Cr of 8×8, then all of 8×8; the scan holds Y alone.
         let header = |sampling: u8| {
             let frame = [
@@ -339,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn a_progressive_image_is_held_in_coefficients_and_one_of_a_single_scan_is_not() {
+    fn only_a_progressive_image_is_held_in_coefficients() {
         // 46×29 pixels in units of 16×16: 3 across, 2 down, of 6 blocks; in units of 8×8: 6 across,
         // 4 down, of 3.
         assert_eq!(

@@ -75,7 +75,7 @@ fn every_kind_of_image_comes_out_as_in_pillow() {
 }
 
 #[test]
-fn a_file_that_is_cut_short_is_refused_in_one_line_and_never_panics() {
+fn a_file_cut_short_is_refused_in_one_line_and_never_panics() {
     for name in fixtures() {
         let whole = bytes(&name);
         // Behind the first frame or field, or the last strip of pixels, there is nothing that is
@@ -102,7 +102,7 @@ fn a_file_that_is_cut_short_is_refused_in_one_line_and_never_panics() {
 }
 
 #[test]
-fn a_jpeg_without_its_last_bytes_is_refused_and_one_with_more_behind_it_is_read() {
+fn a_jpeg_may_have_bytes_behind_it_but_not_lack_its_last() {
     // Of two fields the second is such bytes.
     let names = fixtures()
         .into_iter()
@@ -218,7 +218,7 @@ fn floating_point_pixels_are_refused_not_guessed_at() {
 }
 
 #[test]
-fn a_variant_that_the_decoder_leaves_out_is_refused_with_a_remedy() {
+fn a_variant_that_the_decoder_lacks_is_refused_with_a_remedy() {
     // A palette of 16 colours; the one of 256 is read.
     let mut photo = bytes("tiff-palette.tif");
     let map = photo
@@ -309,7 +309,7 @@ const REFUSED: [(&str, &str); 12] = [
 ];
 
 #[test]
-fn images_that_nobody_here_made_come_out_as_in_pillow_or_are_refused_in_one_line() {
+fn images_of_others_come_out_as_in_pillow_or_are_refused() {
     let (mut same, mut refused, mut faults) = (0, 0, Vec::new());
     for path in corpora() {
         let name = path.file_name().unwrap().to_string_lossy().into_owned();

@@ -221,7 +221,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_class_of_address_that_is_not_public_is_refused_from_its_first_to_its_last() {
+    fn every_class_of_address_that_is_not_public_is_refused_whole() {
         for (class, addresses) in [
             ("unspecified", &["0.0.0.0", "0.255.255.255", "::"][..]),
             (

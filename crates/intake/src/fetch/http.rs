@@ -483,7 +483,7 @@ mod tests {
     }
 
     #[test]
-    fn the_guard_is_asked_again_after_a_redirect_and_names_are_no_way_around_it() {
+    fn the_guard_is_asked_again_after_a_redirect_and_for_names() {
         // The tests have only this machine, so here 127.0.0.1 is public and the rest of it is not.
         fn guard(address: IpAddr) -> Option<&'static str> {
             (address != IpAddr::from([127, 0, 0, 1])).then_some("private")
@@ -518,7 +518,7 @@ mod tests {
     }
 
     #[test]
-    fn the_roots_of_the_system_come_first_and_the_built_in_ones_behind_them_once_each() {
+    fn the_roots_of_the_system_come_before_the_built_in_ones() {
         let built_in = webpki_root_certs::TLS_SERVER_ROOT_CERTS;
         let own = CertificateDer::from(vec![1, 2, 3]);
         let system = vec![own.clone(), built_in[1].clone()];

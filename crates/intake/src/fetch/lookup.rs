@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_does_not_exist_is_told_from_a_look_up_that_failed() {
+    fn a_name_that_does_not_exist_is_told_from_a_failed_look_up() {
         // The numbers of glibc's <netdb.h>.
         for unknown in [-2, -5] {
             assert!(

@@ -167,7 +167,7 @@ mod tests {
     use crate::progress::Silent;
 
     #[test]
-    fn a_file_is_no_larger_than_its_limit_whether_its_length_was_announced_or_not() {
+    fn a_file_keeps_to_its_limit_whatever_length_was_announced() {
         let folder = tempfile::tempdir().unwrap();
         let disk = |limit| Disk::new(folder.path(), limit, Box::new(Silent)).unwrap();
         let too_large = |result| matches!(result, Err(StorageError::TooLargeWeights(10)));

@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn the_blocks_that_fuzzing_starts_from_and_came_to_are_read_or_refused() {
+    fn the_blocks_from_fuzzing_are_read_or_refused() {
         let fixtures =
             std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures");
         let mut files: Vec<_> = std::fs::read_dir(fixtures.join("ipfs/blocks"))

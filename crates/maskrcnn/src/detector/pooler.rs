@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn the_scale_is_the_power_of_two_nearest_to_the_ratio_of_the_heights() {
+    fn the_scale_is_the_power_of_two_nearest_to_the_height_ratio() {
         assert_eq!(infer_scale(Size::new(200, 999), Size::new(799, 1)), 0.25);
         assert_eq!(
             infer_scale(Size::new(25, 1), Size::new(800, 1333)),

@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn classes_do_not_suppress_each_other_and_the_best_remain_by_falling_score() {
+    fn classes_do_not_suppress_each_other_and_the_best_remain() {
         let rows = [
             (LEFT, [0.0, 0.6, 0.4]),
             (LEFT, [0.0, 0.5, 0.45]),

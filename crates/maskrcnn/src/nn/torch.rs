@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_what_libtorch_says_only_the_first_line_is_shown_and_a_lack_of_memory_has_its_own_error() {
+    fn libtorch_errors_show_one_line_and_lack_of_memory_is_its_own() {
         // As libtorch 2.13 says it under `ulimit -v`.
         let text = "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: you \
                     tried to allocate 884736 bytes. Error code 12 (Cannot allocate memory)\nframe #0: c10::Throw";

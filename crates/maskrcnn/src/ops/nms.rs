@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pair_exactly_at_the_threshold_stays_and_one_just_above_goes() {
+    fn a_pair_at_the_threshold_stays_and_one_just_above_goes() {
         // Overlap 10×10 of union 20×10: one half, exact in binary.
         let half = [
             BBox::new(0.0, 0.0, 15.0, 10.0),
@@ -185,7 +185,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_kept_does_not_overlap_and_what_is_dropped_overlaps_something_stronger(
+        fn the_kept_do_not_overlap_and_the_dropped_overlap_a_stronger(
             raw in prop::collection::vec(
                 (0f32..100.0, 0f32..60.0, 1f32..50.0, 1f32..30.0, 0f32..1.0), 0..60,
             ),

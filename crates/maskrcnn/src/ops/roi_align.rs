@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn samples_beyond_the_last_cell_repeat_it_for_one_cell_and_then_vanish() {
+    fn samples_beyond_the_last_cell_repeat_it_once_and_then_vanish() {
         let data: Vec<f32> = vec![8.0; 5 * 7];
         let map = FeatureMap {
             data: &data,
@@ -250,7 +250,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_constant_map_pools_to_the_constant_inside_and_never_beyond_it(
+        fn a_constant_map_pools_to_the_constant_and_never_beyond_it(
             x in -20f32..60.0, y in -20f32..60.0, w in 0f32..60.0, h in 0f32..60.0,
             channels in 1usize..70,
         ) {

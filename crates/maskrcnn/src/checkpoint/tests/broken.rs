@@ -251,7 +251,7 @@ fn positions(bytes: &[u8], signature: &[u8; 4]) -> Vec<usize> {
 }
 
 #[test]
-fn archive_entries_that_overlap_repeat_or_leave_the_file_are_refused() {
+fn entries_that_overlap_repeat_or_leave_the_file_are_refused() {
     let good = zip(&state_dict_of(Pickle::good_tensor));
     let directory = positions(&good, b"PK\x01\x02");
     assert_eq!(directory.len(), 3);
