@@ -383,7 +383,7 @@ fn hostile_names_become_safe_ones_and_are_shown_in_one_line() {
     assert_eq!(
         report(
             &folder,
-            "out/a_line_break_and_a_very_long_name_indeed_31mng_name_indeed_31m.json"
+            "out/a_line_break_and_a_very_long_name_indeed_31m.json"
         )["image"]["source"],
         name
     );
