@@ -31,10 +31,10 @@ export MASKRCNN_INSTALLED=1
 ${CARGO:-cargo} build --release --locked --bin maskrcnn >&2
 pages=$(mktemp -d)
 trap 'rm -rf "$pages"' EXIT
-${CARGO:-cargo} run --release --locked --quiet --example manual -- "$pages" >&2
+source=$(realpath "${LIBTORCH:-.libtorch}")
+LD_LIBRARY_PATH=$source/lib ${CARGO:-cargo} run --release --locked --quiet --example manual -- "$pages" >&2
 
 mkdir -p "$prefix" 2>/dev/null && [ -w "$prefix" ] || fail "cannot write to $prefix; name another with PREFIX=, or be root"
-source=${LIBTORCH:-.libtorch}
 install -D --mode=755 target/release/maskrcnn "$bin"
 strip --strip-all "$bin" 2>/dev/null || true # smaller, where there is a strip
 rm -rf "$libraries"
