@@ -129,7 +129,7 @@ pub fn line(error: &anyhow::Error, verbose: bool) -> String {
     }
 }
 
-/// Prints `error` as [`line`] has it.
+/// Prints `error` as [`line()`] has it.
 pub fn print(error: &anyhow::Error, verbose: bool) {
     // Unlike `eprintln!`, no panic when standard error is closed.
     writeln!(io::stderr(), "{}", line(error, verbose)).ok();

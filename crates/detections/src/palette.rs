@@ -34,7 +34,7 @@ const PALETTE: [[u8; 3]; 24] = [
     [0xd2, 0x0f, 0x4b], // crimson
 ];
 
-/// The colour of the detection at `index`: from the palette first, from [`continuation`] when that
+/// The colour of the detection at `index`: from the palette first, from `continuation` when that
 /// is used up.
 pub fn color(index: usize) -> Rgb<u8> {
     Rgb(PALETTE
