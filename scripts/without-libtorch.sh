@@ -4,7 +4,9 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 for crate in detections intake; do
-  found=$(${CARGO:-cargo} tree --locked --edges all --prefix none -p "$crate" | grep -E '^(tch|torch-sys|maskrcnn) ' || true)
+  # On a line of its own, so that a tree that cannot be made is an error.
+  tree=$(${CARGO:-cargo} tree --locked --edges all --prefix none -p "$crate")
+  found=$(grep -E '^(tch|torch-sys|maskrcnn) ' <<<"$tree" || true)
   [ -z "$found" ] || { printf '%s depends on %s\n' "$crate" "$found" >&2; exit 1; }
 done
 echo "detections and intake need no libtorch"
