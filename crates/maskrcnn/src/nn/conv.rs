@@ -4,7 +4,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::onednn;
 use super::parameters::Parameters;
-use super::torch::{Prepare, TchResult, channels_last, during};
+use super::torch::{Prepare, TchResult, channels_last, during, place};
 use crate::error::Result;
 
 /// What a convolution does apart from its values. Padding is always half the kernel, so that stride
@@ -134,14 +134,12 @@ impl Prepare for Conv {
                 .map_err(during("folding a batch norm into its convolution"))?;
             (self.weight, self.bias) = (weight, Some(bias));
         }
-        let laid_out =
-            channels_last(&self.weight).map_err(during("laying out a convolution's weights"))?;
-        let moved = during("moving weights to the device");
-        self.weight = laid_out.f_to_device(device).map_err(&moved)?;
-        if let Some(bias) = &mut self.bias {
-            *bias = bias.f_to_device(device).map_err(&moved)?;
-        }
-        Ok(())
+        let laid_out = channels_last(&self.weight);
+        self.weight = laid_out.map_err(during("laying out a convolution's weights"))?;
+        place(&mut self.weight, device)?;
+        self.bias
+            .iter_mut()
+            .try_for_each(|bias| place(bias, device))
     }
 }
 

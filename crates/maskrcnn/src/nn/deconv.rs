@@ -4,7 +4,7 @@ use tch::{Device, Tensor};
 
 use super::onednn;
 use super::parameters::Parameters;
-use super::torch::{Prepare, TchResult, during};
+use super::torch::{Prepare, TchResult, during, place};
 use crate::error::Result;
 
 /// The 2×2, stride 2 transposed convolution that doubles the size of the mask features.
@@ -70,10 +70,8 @@ impl Prepare for Deconv {
             self.bias = bias.map_err(during("laying out a deconvolution's bias"))?;
             self.is_prepared = true;
         }
-        let moved = during("moving weights to the device");
-        self.weight = self.weight.f_to_device(device).map_err(&moved)?;
-        self.bias = self.bias.f_to_device(device).map_err(&moved)?;
-        Ok(())
+        place(&mut self.weight, device)?;
+        place(&mut self.bias, device)
     }
 }
 

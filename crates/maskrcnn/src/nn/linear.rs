@@ -4,7 +4,7 @@ use tch::{Device, Tensor};
 
 use super::onednn;
 use super::parameters::Parameters;
-use super::torch::{Prepare, TchResult, during};
+use super::torch::{Prepare, TchResult, during, place};
 use crate::error::Result;
 
 /// `[N, input]` to `[N, output]`.
@@ -74,10 +74,8 @@ impl Prepare for Linear {
         let laid_out = during("laying out a fully connected layer's weights");
         self.weight = self.columns().map_err(laid_out)?;
         self.channels_first = None;
-        let moved = during("moving weights to the device");
-        self.weight = self.weight.f_to_device(device).map_err(&moved)?;
-        self.bias = self.bias.f_to_device(device).map_err(&moved)?;
-        Ok(())
+        place(&mut self.weight, device)?;
+        place(&mut self.bias, device)
     }
 }
 

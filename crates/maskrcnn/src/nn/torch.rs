@@ -42,6 +42,17 @@ pub(crate) fn channels_last(tensor: &Tensor) -> TchResult<Tensor> {
         .f_permute([0, 3, 1, 2])
 }
 
+/// Moves a finished parameter to where the network runs.
+///
+/// # Errors
+///
+/// When there is no memory for it there.
+pub(crate) fn place(parameter: &mut Tensor, device: Device) -> Result<()> {
+    let moved = parameter.f_to_device(device);
+    *parameter = moved.map_err(during("moving weights to the device"))?;
+    Ok(())
+}
+
 /// Names what was being done when libtorch failed.
 pub(crate) fn during(doing: &'static str) -> impl Fn(TchError) -> Error {
     move |error| torch_error(doing, error)
