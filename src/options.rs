@@ -120,14 +120,7 @@ impl Place {
     /// When standard input is to be read twice.
     pub fn command_line(args: &Args) -> Result<Self, clap::Error> {
         let images: Vec<_> = args.images.iter().map(|name| Address::new(name)).collect();
-        let from_stdin = images
-            .iter()
-            .filter(|image| **image == Address::StandardInput);
-        if from_stdin.count() > 1 {
-            return Err(usage_error(
-                "`-` stands twice among the images; standard input can be read only once",
-            ));
-        }
+        check_standard_input(&images).map_err(usage_error)?;
         let public_only = args.public_only;
         Ok(Self {
             images,
@@ -201,6 +194,19 @@ impl Options {
     /// Where results go when the command line does not say.
     pub fn default_output() -> &'static Path {
         Path::new(DEFAULT_OUTPUT)
+    }
+}
+
+/// Refuses standard input where it stands twice among the images, in words.
+///
+/// # Errors
+///
+/// Then: it can be read only once.
+pub fn check_standard_input(images: &[Address]) -> Result<(), &'static str> {
+    let is_standard_input = |image: &&Address| **image == Address::StandardInput;
+    match images.iter().filter(is_standard_input).count() {
+        0 | 1 => Ok(()),
+        _ => Err("`-` stands twice among the images; standard input can be read only once"),
     }
 }
 

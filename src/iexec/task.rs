@@ -13,7 +13,7 @@ use intake::{Address, DEFAULT_MAX_PIXELS, MAX_FILE_BYTES, Proxies};
 
 use crate::cli::Args;
 use crate::errors::Code;
-use crate::options::{Limits, Naming, Options, Place, Verbosity};
+use crate::options::{Limits, Naming, Options, Place, Verbosity, check_standard_input};
 use crate::terminal::note;
 
 /// What the environment names when the task has no dataset.
@@ -145,11 +145,7 @@ impl Task {
                            iexec_input_files";
             return Err(Code::CommandLine.error(message));
         }
-        let from_stdin = all.iter().filter(|image| **image == Address::StandardInput);
-        if from_stdin.count() > 1 {
-            let message = "`-` stands twice among the images; standard input can be read only once";
-            return Err(Code::CommandLine.error(message));
-        }
+        check_standard_input(&all).map_err(|message| Code::CommandLine.error(message))?;
         if args.callback && own.len() > 1 {
             let message = format!(
                 "--callback reports one image, and the task has {}; give each its own task",
