@@ -1,4 +1,5 @@
-# The image that an iExec worker runs once per task: the program, the libraries it is linked to, certificates, nothing else.
+# The image that an iExec worker runs once per task: the program, the libraries it is linked to, certificates, licences,
+# nothing else.
 #
 #   docker build -t maskrcnn-dapp .
 #   docker build -t maskrcnn-dapp --build-arg WEIGHTS=weights/mine.pth .
@@ -65,6 +66,8 @@ RUN mkdir --parents /baked/usr/local/bin \
 
 FROM --platform=linux/amd64 scratch
 COPY --from=files /system /
+# The program's own, and those of the fonts in it, which have to go with them.
+COPY LICENSE crates/detections/src/picture/font/*LICENSE*.txt /usr/share/doc/maskrcnn/
 COPY --from=files /program/usr/local/lib /usr/local/lib
 COPY --from=files /baked /
 COPY --from=files /program/usr/local/bin /usr/local/bin

@@ -1,6 +1,6 @@
 # The words of the README. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test test-pure test-container test-dist install uninstall dist golden lint deny \
+.PHONY: help setup build demo test test-pure test-container test-dist image install uninstall dist golden lint deny \
   bench bench-load bench-memory fixtures
 
 # One profile for everything, so that torch-sys (minutes) is built once.
@@ -11,6 +11,7 @@ export LIBTORCH := $(abspath $(LIBTORCH))
 endif
 PHOTO ?= examples/photos/dog2.jpg
 PREFIX ?= /usr/local
+IMAGE ?= maskrcnn-dapp
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,8 +28,10 @@ demo: build ## segment a photo: make demo PHOTO=your.jpg
 test: setup ## run every test
 	$(CARGO) test --release --locked --workspace
 
-test-pure: ## run the tests of the crates that need no libtorch
-	$(CARGO) test --release --locked -p detections -p intake
+# Where nothing is found: neither a LIBTORCH of the user nor the .libtorch that .cargo/config.toml names in its place.
+test-pure: ## run the tests of the crates that need no libtorch, with none to be found
+	@scripts/without-libtorch.sh
+	LIBTORCH=/nonexistent $(CARGO) test --release --locked -p detections -p intake
 
 install: setup ## install the program, its libraries, man page and completions: make install PREFIX=$$HOME/.local
 	@scripts/install.sh "$(PREFIX)"
@@ -41,6 +44,9 @@ dist: setup ## make target/dist/maskrcnn-VERSION-x86_64-linux.tar.gz, with libto
 
 test-dist: setup ## unpack the tarball elsewhere and segment a photo with it; install and remove the program
 	@scripts/test-dist.sh
+
+image: ## build the container image: make image IMAGE=maskrcnn-dapp BUILD_ARGS="--build-arg WEIGHTS=weights/mine.pth"
+	docker build $(BUILD_ARGS) --tag "$(IMAGE)" .
 
 test-container: setup ## build the container image and run tasks in it as an iExec worker does (needs root, installs Debian packages)
 	@scripts/test-container.sh
@@ -56,6 +62,7 @@ lint: setup ## formatting, clippy and documentation, as CI checks them
 	@scripts/invariants.sh
 	@scripts/architecture.py
 	@scripts/without-libtorch.sh
+	@scripts/recipes.sh
 
 deny: ## licences, sources, duplicates and advisories of the crates, by cargo-deny (brings it along: minutes)
 	@scripts/deny.sh

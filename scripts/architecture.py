@@ -41,12 +41,17 @@ DOORS = {
     "intake": {"decode": set(), "fetch": set()},
     "maskrcnn_dapp": {
         "errors": set(),
+        "environment": set(),
+        "verbosity": set(),
+        "cli": {"verbosity"},
+        "options": {"cli", "verbosity", "weights"},
+        "weights": {"cli", "errors", "terminal"},
         "output": {"errors"},
-        "terminal": {"errors", "options"},
-        "options": {"errors", "cli"},
-        "cli": set(),
-        "run": {"errors", "options", "output", "terminal"},
-        "iexec": {"errors", "options", "output", "run", "terminal", "cli"},
+        "signals": {"errors", "output"},
+        "terminal": {"errors", "verbosity"},
+        "run": {"errors", "options", "output", "terminal", "weights"},
+        "iexec": {"cli", "environment", "errors", "options", "output", "run", "signals", "terminal",
+                  "verbosity", "weights"},
     },
 }
 

@@ -159,12 +159,13 @@ proxies=()
 for name in http_proxy https_proxy ftp_proxy no_proxy HTTP_PROXY HTTPS_PROXY FTP_PROXY NO_PROXY; do
   [ -z "${!name:-}" ] || proxies+=(--build-arg "$name")
 done
+# build IMAGE ARGUMENT...
 build() {
-  docker build --network host "${proxies[@]}" "$@" . >"$folder/build.log" 2>&1 ||
+  make image IMAGE="$1" BUILD_ARGS="--network host ${proxies[*]} ${*:2}" >"$folder/build.log" 2>&1 ||
     { tail -n 20 "$folder/build.log" >&2; fail "the image does not build; see $folder/build.log"; }
 }
-build --tag maskrcnn-dapp:test
-build --tag maskrcnn-dapp:test-weights --build-arg WEIGHTS=weights/compact.safetensors
+build maskrcnn-dapp:test
+build maskrcnn-dapp:test-weights --build-arg WEIGHTS=weights/compact.safetensors
 say "built in $((SECONDS - start)) s"
 
 say "checking iexec.json and the documented commands with iExec's SDK"

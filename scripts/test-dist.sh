@@ -22,12 +22,22 @@ segment() {
   [ -s "$work/out/dog2.png" ] && [ -s "$work/out/dog2.json" ] || fail "$program left no results"
 }
 
+# licences PREFIX: the program's own and those of its fonts are there, as they stand in the checkout.
+licences() {
+  local licence
+  for licence in LICENSE crates/detections/src/picture/font/*LICENSE*.txt; do
+    cmp "$licence" "$1/share/doc/maskrcnn/$(basename "$licence")" || fail "$1 has no $licence"
+  done
+}
+
 make dist
 tar -xz -C "$work" -f target/dist/*.tar.gz
 segment "$work"/maskrcnn-*/bin/maskrcnn
+licences "$work"/maskrcnn-*
 
 make install PREFIX="$work/a prefix"
 segment "$work/a prefix/bin/maskrcnn"
+licences "$work/a prefix"
 share="$work/a prefix/share"
 grep -q '^\.TH maskrcnn' "$share/man/man1/maskrcnn.1" || fail "there is no man page"
 grep -q -- --threshold "$share/bash-completion/completions/maskrcnn" || fail "there is no completion for bash"

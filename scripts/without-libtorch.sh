@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Proves that the pure crates need no libtorch: neither they nor anything that they depend on is tch.
+# `make test-pure` builds and tests them where there is none.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 

@@ -24,6 +24,12 @@ pub enum Code {
     StandardOutput,
     /// A file that a task's worker was to bring is not there.
     InputFile,
+    /// No weights have the name that was given.
+    UnknownWeights,
+    /// Weights are not those that their name stands for.
+    WeightsChecksum,
+    /// Weights cannot be kept in the user's cache.
+    Cache,
     /// The system refuses threads or the like.
     System,
     /// A fault of the program.

@@ -10,7 +10,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use intake::{Address, Observer, Transfer};
 
 use crate::errors::{self, Code, OrCode};
-use crate::options::Verbosity;
+use crate::verbosity::Verbosity;
 
 /// Everything that a run prints goes through here, so that progress bars are not torn.
 pub struct Terminal {

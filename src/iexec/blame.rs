@@ -22,7 +22,7 @@ pub struct Blame {
 }
 
 /// Numbers are for contracts: they stay, and new codes get new ones. docs/iexec.md lists them.
-const REQUESTER: [Blame; 29] = {
+const REQUESTER: [Blame; 34] = {
     const fn blame(status: u8, code: &'static str, message: &'static str) -> Blame {
         Blame {
             code,
@@ -102,7 +102,7 @@ const REQUESTER: [Blame; 29] = {
         blame(
             21,
             "forbidden-pickle",
-            "the weights ask for more than tensors and plain data",
+            "the weights name what only files made to run code do",
         ),
         blame(
             22,
@@ -139,6 +139,31 @@ const REQUESTER: [Blame; 29] = {
             29,
             "many-images",
             "a callback reports one image, and the task has several",
+        ),
+        blame(
+            30,
+            "not-finite",
+            "a tensor of the weights holds NaN or infinity",
+        ),
+        blame(
+            31,
+            "not-finite-output",
+            "with these weights the network computes NaN or infinity",
+        ),
+        blame(
+            32,
+            "blueprint",
+            "the blueprint makes no sense, or is not that of the weights",
+        ),
+        blame(
+            33,
+            "labels",
+            "the names of the classes cannot be read, or are too many or too few",
+        ),
+        blame(
+            34,
+            "checkpoint-key",
+            "the weights have no network under the key that was asked for",
         ),
     ]
 };

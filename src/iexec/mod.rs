@@ -21,14 +21,17 @@ use intake::Address;
 use crate::cli::Args;
 use crate::environment;
 use crate::errors::{self, Code, OrCode};
-use crate::options::{Naming, Options, Verbosity};
+use crate::options::{Naming, Options};
 use crate::output::{Kind, OutputDir};
 use crate::run;
 use crate::signals;
+use crate::terminal::note;
+use crate::verbosity::Verbosity;
+use crate::weights::Source;
 use agreed::AgreedImage;
 use results::Results;
 
-pub use task::{Task, Variable};
+pub use task::{Named, Task, Variable};
 
 /// Does the task that `words`, the first of which is the program's name, describe: true when every
 /// image was done. The requester's faults end with a result that says so, to be paid like any other;
@@ -66,15 +69,19 @@ fn attempt(task: &Task, words: Vec<OsString>) -> Result<bool> {
 ///
 /// When the results would replace what the task reads.
 fn segment(task: &Task, output: &OutputDir, args: Args) -> Result<Option<Results>> {
-    let (callback, verbosity) = (args.callback, Verbosity::of(&args));
-    let mut inputs = task.images(&args);
+    let (callback, verbosity) = (args.callback, args.verbosity());
+    let named = task.named(&args);
+    let mut inputs = named.images.clone();
     inputs.extend(task.given().map(|path| Address::File(path.into())));
-    inputs.extend(args.weights.as_deref().map(Address::not_standard_input));
+    if let Some(Source::At(weights)) = &named.weights {
+        inputs.push(weights.clone());
+    }
     let results = Kind::OF_TASKS.map(|kind| output.artefact(kind, "", Vec::new()).path);
     output.protect(&inputs, &results)?;
     remove_all(output)?;
 
-    let done = task.place(&args).and_then(|place| {
+    let done = task.place(&args, named).and_then(|(place, notes)| {
+        notes.iter().for_each(|text| note(verbosity, text));
         let options = Options::new(args, place).map_err(|error| usage(&error))?;
         let Naming::ByNumber(numbers) = &options.naming else {
             unreachable!("a task's images have numbers")

@@ -13,8 +13,8 @@ use intake::{Address, DEFAULT_MAX_PIXELS, MAX_FILE_BYTES, Proxies};
 
 use crate::cli::Args;
 use crate::errors::Code;
-use crate::options::{Limits, Naming, Options, Place, Verbosity, check_standard_input};
-use crate::terminal::note;
+use crate::options::{Limits, Naming, Options, Place, check_standard_input};
+use crate::weights::Source;
 
 /// What the environment names when the task has no dataset.
 pub(super) const NO_DATASET: &str = "0x0000000000000000000000000000000000000000";
@@ -37,6 +37,15 @@ pub struct Task {
     pub(super) index: usize,
     /// Tasks in the bag; 1 for a task alone.
     pub(super) bag: usize,
+}
+
+/// What a task's arguments and its worker name, each address parsed once.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Named {
+    /// All images, those of the arguments before the worker's.
+    pub images: Vec<Address>,
+    /// The weights of the arguments.
+    pub weights: Option<Source>,
 }
 
 /// Asks the environment for a variable.
@@ -122,23 +131,34 @@ impl Task {
             .map(PathBuf::as_path)
     }
 
-    /// All images that the task names, those of the arguments before the worker's.
-    pub fn images(&self, args: &Args) -> Vec<Address> {
-        let named = args.images.iter().map(|name| Address::new(name));
-        named
-            .chain(self.inputs.iter().cloned().map(Address::File))
-            .collect()
+    /// What the task's arguments and its worker name.
+    pub fn named(&self, args: &Args) -> Named {
+        let images = args.images.iter().map(|name| Address::new(name));
+        let brought = self.inputs.iter().cloned().map(Address::File);
+        Named {
+            images: images.chain(brought).collect(),
+            weights: args
+                .weights
+                .as_deref()
+                .map(|word| Source::new(word, None, None)),
+        }
     }
 
-    /// Where the program runs: what the arguments say, within what a task may. Only public
-    /// addresses are fetched from, and no proxy of the environment is used.
+    /// Where the program runs: what the arguments say, within what a task may, and what is worth
+    /// knowing of it, each note in one line. Only public addresses are fetched from, and no proxy
+    /// of the environment is used.
+    ///
+    /// `named`: what [`named`](Self::named) gave for the same arguments.
     ///
     /// # Errors
     ///
     /// When there is no image to work on, when one is not there that the worker was to bring, or
     /// when there is more than one to report to a contract.
-    pub fn place(&self, args: &Args) -> Result<Place> {
-        let all = self.images(args);
+    pub fn place(&self, args: &Args, named: Named) -> Result<(Place, Vec<String>)> {
+        let Named {
+            images: all,
+            weights,
+        } = named;
         let own = self.own(all.len());
         if own.is_empty() {
             let message = "the task has no image: name one in iexec_args, by its address, or in \
@@ -153,30 +173,29 @@ impl Task {
             );
             return Err(Code::ManyImages.error(message));
         }
-        let verbosity = Verbosity::of(args);
+        let mut notes = Vec::new();
         if args.output != Options::default_output() && args.output != self.output {
             let (here, there) = (self.output.display(), args.output.display());
-            note(
-                verbosity,
-                &format!("in a task the results go to `{here}`, and not to `{there}`"),
-            );
+            notes.push(format!(
+                "in a task the results go to `{here}`, and not to `{there}`"
+            ));
         }
         if own.len() < all.len() {
             let (index, image, count) = (self.index, own[0] + 1, all.len());
-            note(
-                verbosity,
-                &format!("task {index} of the bag does image {image} of {count}"),
-            );
+            notes.push(format!(
+                "task {index} of the bag does image {image} of {count}"
+            ));
         }
         let images: Vec<_> = own.iter().map(|&position| all[position].clone()).collect();
         images
             .iter()
             .try_for_each(|image| self.check_brought(image))?;
-        Ok(Place {
+        let weights = weights.or_else(|| self.dataset(&mut notes).map(Source::At));
+        let place = Place {
             images,
             naming: Naming::ByNumber(own.into_iter().map(|position| position + 1).collect()),
             output: self.output.clone(),
-            weights: self.weights(args, verbosity),
+            weights,
             temporary: self.output.clone(),
             proxies: Proxies::default(),
             public_only: true,
@@ -188,7 +207,8 @@ impl Task {
                 weights_bytes: Some(MAX_WEIGHTS_BYTES),
                 pixels: DEFAULT_MAX_PIXELS,
             },
-        })
+        };
+        Ok((place, notes))
     }
 
     /// Refuses an input file that the worker was to bring and that is not there.
@@ -207,23 +227,16 @@ impl Task {
         }
     }
 
-    /// The weights that the arguments name, else the dataset when it is there.
-    fn weights(&self, args: &Args, verbosity: Verbosity) -> Option<Address> {
-        if let Some(name) = &args.weights {
-            return Some(Address::not_standard_input(name));
-        }
+    /// The dataset when it is there; a note says so when the task has one that is not.
+    fn dataset(&self, notes: &mut Vec<String>) -> Option<Address> {
         let dataset = self.dataset.as_ref()?;
         if dataset.is_file() {
             return Some(Address::File(dataset.clone()));
         }
-        let place = dataset.display();
-        note(
-            verbosity,
-            &format!(
-                "the dataset is not at `{place}`: the weights are those that the program brings \
-                 itself"
-            ),
-        );
+        notes.push(format!(
+            "the dataset is not at `{}`: the weights are those that the program brings itself",
+            dataset.display()
+        ));
         None
     }
 }

@@ -9,6 +9,7 @@ use intake::Address;
 use super::task::{NO_DATASET, Task};
 use crate::cli::Args;
 use crate::options::Options;
+use crate::weights::Source;
 
 const FILE: &str = "0x3a1f0c5d7e9b2a4c6d8e0f1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d5e";
 
@@ -40,7 +41,7 @@ fn of(changes: &[(&str, &str)]) -> Task {
 fn options(task: &Task, args: &[&str]) -> Options {
     let words = ["maskrcnn"].iter().chain(args).map(OsString::from);
     let args = Args::parse_in_task(words).unwrap();
-    let place = task.place(&args).unwrap();
+    let (place, _) = task.place(&args, task.named(&args)).unwrap();
     Options::new(args, place).unwrap()
 }
 
@@ -150,16 +151,42 @@ fn the_dataset_counts_when_it_is_there() {
     ];
     let weights =
         |task: &Task, args: &[&str]| options(task, &[&["-q", "a.png"], args].concat()).weights;
-    let file = Some(Address::File(folder.path().join(dataset)));
+    let at = |path| Some(Source::At(Address::File(path)));
+    let file = at(folder.path().join(dataset));
     assert_eq!(weights(&of(&changes), &[]), None);
     fs::write(folder.path().join(dataset), "weights").unwrap();
     assert_eq!(weights(&of(&changes), &[]), file);
-    assert_eq!(
-        weights(&of(&changes), &["-w", "b.pth"]),
-        Some(Address::File("b.pth".into()))
-    );
+    assert_eq!(weights(&of(&changes), &["-w", "b.pth"]), at("b.pth".into()));
     fs::write(folder.path().join(NO_DATASET), "none").unwrap();
     assert_eq!(of(&[changes[0]]).dataset, None);
+}
+
+#[test]
+fn what_is_named_is_parsed_once_and_what_is_worth_knowing_is_returned() {
+    let task = of(&[
+        ("IEXEC_INPUT_FILES_NUMBER", "1"),
+        ("IEXEC_INPUT_FILE_NAME_1", "data:x"),
+        ("IEXEC_DATASET_FILENAME", "0xd5"),
+        ("IEXEC_BOT_SIZE", "2"),
+    ]);
+    let words = ["maskrcnn", "-o", "elsewhere", "https://example.org/a.png"];
+    let args = Args::parse_in_task(words.map(OsString::from)).unwrap();
+    let named = task.named(&args);
+    let web = Address::new("https://example.org/a.png".as_ref());
+    let file = Address::File("/iexec_in/data:x".into());
+    assert_eq!(named.images, [web.clone(), file]);
+    assert_eq!(named.weights, None);
+    let (place, notes) = task.place(&args, named).unwrap();
+    assert_eq!((place.images, place.weights), (vec![web], None));
+    assert_eq!(
+        notes,
+        [
+            "in a task the results go to `/iexec_out`, and not to `elsewhere`",
+            "task 0 of the bag does image 1 of 2",
+            "the dataset is not at `/iexec_in/0xd5`: the weights are those that the program \
+             brings itself",
+        ]
+    );
 }
 
 #[test]

@@ -2,12 +2,11 @@
 //! image, be they of this run or of an earlier one.
 
 use std::collections::{HashMap, HashSet};
-use std::ffi::OsStr;
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata};
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use intake::Address;
+use intake::{Address, on_one_line};
 use serde::Deserialize;
 use unicode_normalization::char::is_combining_mark;
 
@@ -42,12 +41,28 @@ impl<'a> Owner<'a> {
         Self { address, sha256 }
     }
 
-    /// Whether an image of this source and sum is this one. What comes from standard input, or
-    /// stands in its address, is told by its bytes; as long as they are not known it may be.
+    /// Whether an image of this source and sum is this one: the same bytes, or what is at the same
+    /// place now. As long as the bytes are not known, one that was called the same may be.
     fn is(self, image: &Image) -> bool {
-        let has_no_name = matches!(self.address, Address::StandardInput | Address::Data(_));
-        image.source == self.address.name()
-            && !(has_no_name && self.sha256.is_some_and(|sha256| sha256 != image.sha256))
+        let is_called_so = image.source == self.address.name();
+        match self.sha256 {
+            None => is_called_so,
+            Some(sha256) => sha256 == image.sha256 || (is_called_so && self.names_one_place()),
+        }
+    }
+
+    /// Whether nothing else is called the same elsewhere. `photo.jpg` is another file in another
+    /// folder, and a report does not say in which one it was written.
+    fn names_one_place(self) -> bool {
+        match self.address {
+            Address::File(path) => path.is_absolute() && path.to_str().is_some(),
+            // The name leaves out who asks.
+            Address::Http(remote) => {
+                remote.target.username().is_empty() && remote.target.password().is_none()
+            }
+            Address::Ipfs(_) => true,
+            Address::StandardInput | Address::Data(_) | Address::Unusable(_) => false,
+        }
     }
 }
 
@@ -58,6 +73,8 @@ pub struct Name {
     pub stem: String,
     /// Why it is not the image's own, for people; none when it is.
     pub reason: Option<String>,
+    /// The ids of other images, of earlier runs, that have the names before it.
+    pub namesakes: Vec<u64>,
 }
 
 /// The names of the results of one run.
@@ -91,58 +108,75 @@ impl<'a> Names<'a> {
     /// The name of this image's results: its own, [`stem`], or with the first number that makes it
     /// nobody else's. The same image again gets what it had in an earlier run.
     pub fn take(&mut self, owner: Owner) -> Name {
-        let mut reason = None;
-        for stem in numbered(&stem(owner.address), self.longest) {
-            match self.holder(&stem, owner) {
-                None => {
-                    let shown = owner.address.to_string();
-                    self.taken.insert(stem.to_lowercase(), shown);
-                    return Name { stem, reason };
-                }
-                Some(holder) => reason = reason.or(Some(holder)),
-            }
-        }
-        unreachable!("there are more numbers than files")
+        self.first_free(owner, |_| false)
     }
 
     /// The name that `planned` turned out to be, now that the image is read and the directory
-    /// locked: another, when meanwhile somebody else has it.
+    /// locked: another, when it is somebody else's after all. `planned` itself is known to be no
+    /// input of the run.
     pub fn settle(&mut self, planned: Name, owner: Owner) -> Name {
-        let whose = self.taken.remove(&planned.stem.to_lowercase());
-        if self.holder(&planned.stem, owner).is_none() {
-            let whose = whose.unwrap_or_else(|| owner.address.to_string());
-            self.taken.insert(planned.stem.to_lowercase(), whose);
-            return planned;
-        }
-        self.take(owner)
+        self.taken.remove(&planned.stem.to_lowercase());
+        self.first_free(owner, |stem| stem != planned.stem)
     }
 
-    /// Whose results are called `stem`, in words, when it is somebody else than `owner`.
-    fn holder(&self, stem: &str, owner: Owner) -> Option<String> {
+    /// The first name that nobody else has. `spares_inputs`: whether an input of this run has the
+    /// names that it has in the directory; else that is an error of its own.
+    fn first_free(&mut self, owner: Owner, spares_inputs: impl Fn(&str) -> bool) -> Name {
+        let mut name = Name {
+            stem: String::new(),
+            reason: None,
+            namesakes: Vec::new(),
+        };
+        for stem in numbered(&stem(owner.address), self.longest) {
+            match self.holder(&stem, owner, spares_inputs(&stem)) {
+                None => {
+                    let shown = owner.address.to_string();
+                    self.taken.insert(stem.to_lowercase(), shown);
+                    name.stem = stem;
+                    break;
+                }
+                Some(holder) => {
+                    name.reason = name.reason.or(Some(holder.reason));
+                    name.namesakes.extend(holder.id);
+                }
+            }
+        }
+        name
+    }
+
+    /// Whose results are called `stem`, when it is somebody else than `owner`.
+    fn holder(&self, stem: &str, owner: Owner, spares_inputs: bool) -> Option<Holder> {
         let path = |kind: Kind| self.directory.join(kind.file_name(stem));
         let report = path(Kind::Report);
+        let holder = |reason: String| Some(Holder { reason, id: None });
         if let Some(whose) = self.taken.get(&stem.to_lowercase()) {
-            return Some(format!("`{}` is of {whose}", report.display()));
+            return holder(format!("`{}` is of {whose}", report.display()));
         }
-        // A directory of this name is an error of its own, as is an input of this run; a link is
-        // replaced, and what it leads to stays.
+        // A directory of this name is an error of its own; a link is replaced, and what it leads to
+        // stays.
         let is_file = |path: &PathBuf| {
-            let metadata = fs::symlink_metadata(path);
-            metadata.is_ok_and(|data| data.is_file() && !self.inputs.contains(&Identity::of(&data)))
+            let is_input =
+                |data: &Metadata| !spares_inputs && self.inputs.contains(&Identity::of(data));
+            fs::symlink_metadata(path).is_ok_and(|data| data.is_file() && !is_input(&data))
         };
         if is_file(&report) {
             return match Image::of_report(&report) {
                 Some(image) if owner.is(&image) => None,
-                Some(image) => {
-                    let source = Address::new(OsStr::new(&image.source));
-                    Some(format!("`{}` is of {source}", report.display()))
-                }
-                None => Some(format!("`{}` is not of this image", report.display())),
+                Some(image) => Some(image.holds(&report, owner)),
+                None => holder(format!("`{}` is not of this image", report.display())),
             };
         }
         let lone = self.kinds.iter().map(|&kind| path(kind)).find(is_file);
-        lone.map(|path| format!("`{}` is there already", path.display()))
+        lone.and_then(|path| holder(format!("`{}` is there already", path.display())))
     }
+}
+
+/// Somebody else who has a name.
+struct Holder {
+    /// Who, for people.
+    reason: String,
+    /// The id of their image; none when it is of this run, or no report says.
+    id: Option<u64>,
 }
 
 /// What a report says of its image.
@@ -150,9 +184,24 @@ impl<'a> Names<'a> {
 struct Image {
     source: String,
     sha256: String,
+    id: Option<u64>,
 }
 
 impl Image {
+    /// That the report at `path` is of this image, and not of `owner`.
+    fn holds(self, path: &Path, owner: Owner) -> Holder {
+        // The name comes out of a file. Of an address it is what may be shown already.
+        let source = match &*self.source {
+            "-" => "standard input".to_owned(),
+            source if source == owner.address.name() => format!("another {}", on_one_line(source)),
+            source => on_one_line(source),
+        };
+        Holder {
+            reason: format!("`{}` is of {source}", path.display()),
+            id: self.id,
+        }
+    }
+
     /// The image of the report at `path`; none when that is no report.
     fn of_report(path: &Path) -> Option<Self> {
         #[derive(Deserialize)]
@@ -225,6 +274,8 @@ fn cut(text: &str, longest: usize) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsStr;
+
     use super::*;
 
     fn address(name: &str) -> Address {
@@ -343,7 +394,7 @@ mod tests {
     fn leave(folder: &Path, stem: &str, source: &str, sha256: &str) {
         let report = serde_json::json!({
             "schema": "urn:maskrcnn:detections:1",
-            "image": {"source": source, "sha256": sha256, "width": 1, "height": 1},
+            "image": {"source": source, "sha256": sha256, "id": 7, "width": 1, "height": 1},
             "detections": [],
         });
         fs::write(folder.join(format!("{stem}.json")), report.to_string()).unwrap();
@@ -360,8 +411,18 @@ mod tests {
         };
         let own = take("a/photo.jpg", None);
         assert_eq!((&*own.stem, own.reason), ("photo", None));
-        // An edited photo is the same image.
-        assert_eq!(take("a/photo.jpg", Some("6b")).stem, "photo");
+        // The same bytes under another spelling, or a copy.
+        assert_eq!(take("./a/photo.jpg", Some("5a")).stem, "photo");
+        assert_eq!(take("/home/photo.jpg", Some("5a")).stem, "photo");
+        // Another photo of the same name in another folder, or the photo after it was edited: which
+        // of the two cannot be told, and results that are numbered are not lost.
+        let another = take("a/photo.jpg", Some("6b"));
+        assert_eq!(another.stem, "photo-2");
+        let reason = another.reason.unwrap();
+        assert!(
+            reason.ends_with("photo.json` is of another a/photo.jpg"),
+            "{reason}"
+        );
         let other = take("b/photo.jpg", None);
         let report = folder.path().join("photo.json");
         let reason = format!("`{}` is of a/photo.jpg", report.display());
@@ -369,6 +430,64 @@ mod tests {
         leave(folder.path(), "photo-2", "b/photo.jpg", "7c");
         assert_eq!(take("b/photo.jpg", None).stem, "photo-2");
         assert_eq!(take("c/photo.jpg", None).stem, "photo-3");
+    }
+
+    #[test]
+    fn what_is_at_one_place_replaces_what_was_there() {
+        for (source, is_the_same) in [
+            ("/photos/today.jpg", true),
+            ("https://example.org/today.jpg", true),
+            ("today.jpg", false),
+            ("../today.jpg", false),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            leave(folder.path(), "today", source, "5a");
+            let mut names = Names::new(folder.path(), &KINDS, &[]);
+            let found = names.take(Owner::new(&address(source), Some("6b"))).stem;
+            assert_eq!(found == "today", is_the_same, "{source}");
+        }
+        // Who asks is not in the source.
+        let folder = tempfile::tempdir().unwrap();
+        leave(folder.path(), "a", "https://example.org/a.jpg", "5a");
+        let mut names = Names::new(folder.path(), &KINDS, &[]);
+        let mine = address("https://me@example.org/a.jpg");
+        assert_eq!(names.take(Owner::new(&mine, Some("6b"))).stem, "a-2");
+    }
+
+    #[test]
+    fn names_that_are_no_text_are_not_confused() {
+        use std::os::unix::ffi::OsStrExt;
+        let folder = tempfile::tempdir().unwrap();
+        let [first, second] =
+            [&b"/p\xff.jpg"[..], b"/p\xfe.jpg"].map(|name| Address::new(OsStr::from_bytes(name)));
+        leave(folder.path(), "p", &first.name(), "5a");
+        let mut names = Names::new(folder.path(), &KINDS, &[]);
+        assert_eq!(names.take(Owner::new(&second, Some("6b"))).stem, "p-2");
+    }
+
+    #[test]
+    fn the_ids_of_namesakes_are_told() {
+        let folder = tempfile::tempdir().unwrap();
+        leave(folder.path(), "photo", "a/photo.jpg", "5a");
+        let mut names = Names::new(folder.path(), &KINDS, &[]);
+        let photo = address("b/photo.jpg");
+        let planned = names.take(Owner::new(&photo, None));
+        let settled = names.settle(planned, Owner::new(&photo, Some("6b")));
+        assert_eq!((&*settled.stem, &*settled.namesakes), ("photo-2", &[7][..]));
+    }
+
+    #[test]
+    fn a_name_found_late_is_never_that_of_an_input() {
+        let folder = tempfile::tempdir().unwrap();
+        let input = Address::File(folder.path().join("photo-2.png"));
+        fs::write(input.path().unwrap(), "an input").unwrap();
+        leave(folder.path(), "photo", "photo.jpg", "5a");
+        let mut names = Names::new(folder.path(), &KINDS, std::slice::from_ref(&input));
+        let photo = address("photo.jpg");
+        let planned = names.take(Owner::new(&photo, None));
+        assert_eq!(planned.stem, "photo");
+        let settled = names.settle(planned, Owner::new(&photo, Some("6b")));
+        assert_eq!(settled.stem, "photo-3");
     }
 
     #[test]

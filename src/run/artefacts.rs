@@ -3,11 +3,11 @@
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use detections::{ENCODER_BYTES, ImageInfo, Report, encode_png, image_id};
+use detections::{ENCODER_BYTES, encode_png, image_id};
 use intake::{Address, allocation};
-use maskrcnn::{Detection, ModelInfo, Size};
+use maskrcnn::Detection;
+use maskrcnn::image::RgbImage;
 
-use super::reader::Photo;
 use crate::options::Options;
 use crate::output::Kind;
 use crate::terminal::Terminal;
@@ -24,46 +24,61 @@ pub(super) fn kinds(options: &Options) -> &'static [Kind] {
     }
 }
 
-/// The content of each of an image's files. `id`: the number that its name gives it; none when it
-/// has no name.
+/// The picture of an image, encoded; none when none is wanted.
 ///
 /// # Errors
 ///
-/// When there is not enough memory for the picture.
-pub(super) fn make(
-    address: &Address,
-    id: Option<u64>,
-    photo: Photo,
+/// When there is not enough memory for it.
+pub(super) fn picture(
+    pixels: RgbImage,
+    icc_profile: Option<&[u8]>,
     detections: &[Detection],
-    model: &ModelInfo,
     options: &Options,
     terminal: &Terminal,
-) -> Result<Vec<(Kind, Vec<u8>)>> {
-    let Photo {
-        sha256,
-        pixels,
-        icc_profile,
-        ..
-    } = photo;
-    let size = Size::new(pixels.height() as usize, pixels.width() as usize);
-    let id = id.unwrap_or_else(|| image_id::of_content(&sha256));
-    let image = ImageInfo::new(id, &address.name(), sha256, size);
-    let report = Report::new(image, model.clone(), &options.segment, detections);
+) -> Result<Option<Vec<u8>>> {
+    let Some(style) = &options.style else {
+        return Ok(None);
+    };
+    let start = Instant::now();
+    // A copy of the image, to draw on.
+    allocation::ensure(pixels.len() as u64, NO_MEMORY_TO_DRAW)?;
+    let drawn = maskrcnn::render(&pixels, detections, style);
+    drop(pixels); // the encoder needs as much again
+    terminal.stage(&"draw", start.elapsed());
+    let start = Instant::now();
+    allocation::ensure(ENCODER_BYTES * drawn.len() as u64, NO_MEMORY_TO_DRAW)?;
+    let picture = encode_png(&drawn, icc_profile).context("cannot encode the picture")?;
+    terminal.stage(&"encode", start.elapsed());
+    Ok(Some(picture))
+}
 
-    let mut contents = Vec::new();
-    if let Some(style) = &options.style {
-        let start = Instant::now();
-        // A copy of the image, to draw on.
-        allocation::ensure(pixels.len() as u64, NO_MEMORY_TO_DRAW)?;
-        let drawn = maskrcnn::render(&pixels, detections, style);
-        drop(pixels); // the encoder needs as much again
-        terminal.stage(&"draw", start.elapsed());
-        let start = Instant::now();
-        allocation::ensure(ENCODER_BYTES * drawn.len() as u64, NO_MEMORY_TO_DRAW)?;
-        let picture = encode_png(&drawn, icc_profile.as_deref());
-        contents.push((Kind::Picture, picture.context("cannot encode the picture")?));
-        terminal.stage(&"encode", start.elapsed());
+/// The number of an image: what its name gave it (none when it has no name), unless images of
+/// earlier runs that stand in its way have that number.
+pub(super) fn id(address: &Address, by_name: Option<u64>, namesakes: &[u64], sha256: &str) -> u64 {
+    let of_path = || by_name.map(|_| image_id::of_path(&address.name()));
+    by_name
+        .into_iter()
+        .chain(of_path())
+        .find(|id| !namesakes.contains(id))
+        .unwrap_or_else(|| image_id::of_content(sha256))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsStr;
+
+    use super::*;
+
+    #[test]
+    fn a_number_that_a_namesake_has_is_not_given_again() {
+        let photo = Address::new(OsStr::new("b/IMG_1.jpg"));
+        let name = image_id::of_name("IMG_1.jpg").unwrap();
+        let path = image_id::of_path("b/IMG_1.jpg");
+        let content = image_id::of_content("5a");
+        assert_eq!(id(&photo, Some(name), &[], "5a"), name);
+        assert_eq!(id(&photo, Some(name), &[7], "5a"), name);
+        assert_eq!(id(&photo, Some(name), &[name], "5a"), path);
+        assert_eq!(id(&photo, Some(name), &[name, path], "5a"), content);
+        assert_eq!(id(&Address::StandardInput, None, &[], "5a"), content);
     }
-    contents.push((Kind::Report, report.to_json().into_bytes()));
-    Ok(contents)
 }

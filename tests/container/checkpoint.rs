@@ -31,7 +31,7 @@ pub fn write_torchvision(path: &Path) {
     });
     let mut pickle = b"\x80\x02}(".to_vec();
     for (number, (name, shape)) in tensors.enumerate() {
-        let values = formula::fill(name, &shape);
+        let values = formula::fill(name, &shape, false);
         archive
             .start_file(format!("archive/data/{number}"), options)
             .unwrap();

@@ -98,6 +98,9 @@ fn the_image_holds_the_program_its_libraries_and_nothing_else() {
         "usr/local/lib/libgomp.so.1",
         "usr/local/lib/libtorch.so",
         "usr/local/lib/libtorch_cpu.so",
+        "usr/share/doc/maskrcnn/DejaVu-LICENSE.txt",
+        "usr/share/doc/maskrcnn/LICENSE",
+        "usr/share/doc/maskrcnn/NotoSansCJK-LICENSE.txt",
     ];
     assert_eq!(files, BTreeSet::from(expected));
 }

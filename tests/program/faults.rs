@@ -32,9 +32,11 @@ fn folder() -> TempDir {
     folder
 }
 
-/// A report of `dog.jpg` as far as another run looks at it.
+/// A report of `dog.jpg` as far as another run looks at it; `sha256sum examples/photos/dog1.jpg`.
 const EARLIER_REPORT: &str = r#"{"schema": "urn:maskrcnn:detections:2",
-    "image": {"source": "dog.jpg", "sha256": "00"}, "detections": "of an earlier run"}"#;
+    "image": {"source": "dog.jpg",
+              "sha256": "828986ba0cdd909e3f6029d357938efba67d236350f724224b2e45cf0af0841f"},
+    "detections": "of an earlier run"}"#;
 
 fn earlier(directory: &Path) {
     fs::write(directory.join("dog.png"), "earlier picture").unwrap();

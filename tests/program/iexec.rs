@@ -577,7 +577,7 @@ fn an_input_is_not_taken_for_an_earlier_result() {
 fn the_bytes_are_the_same_for_any_threads_unless_turned_off() {
     let results = |args: &[&str], kernels: bool| {
         let task = Task::new(0, 1, &[DOG]);
-        let mut command = task.command(&[&["-q", "-t", "0.1"], args].concat());
+        let mut command = task.command(&[&["-q", "-t", "0.05"], args].concat());
         if kernels {
             command
                 .env("ONEDNN_MAX_CPU_ISA", "SSE41")

@@ -84,6 +84,32 @@ fn another_image_of_the_name_gets_a_number_and_is_told() {
 }
 
 #[test]
+fn one_name_in_two_folders_loses_nothing() {
+    let folder = folder(&["a/photo.png", "b/photo.png"]);
+    let run = |place: &str, name: &str| {
+        let mut command = Command::new(PROGRAM);
+        command.current_dir(folder.path().join(place));
+        command.args(["-o", "../out", name]).assert().success()
+    };
+    run("a", "photo.png").stdout(contains("-> ../out/photo.png, "));
+    let told = "-> ../out/photo-2.png, ../out/photo-2.json (`../out/photo.json` is of another photo.png)\n";
+    run("b", "photo.png").stdout(contains(told));
+    run("a", "photo.png").stdout(contains("-> ../out/photo.png, "));
+    // The same files under other names.
+    run("a", "./photo.png").stdout(contains("-> ../out/photo.png, "));
+    run("a", "../b/photo.png").stdout(contains("-> ../out/photo-2.png, "));
+    let absolute = folder.path().join("a/photo.png");
+    run("b", absolute.to_str().unwrap()).stdout(contains("-> ../out/photo.png, "));
+    assert_eq!(listing(&folder).len(), 4);
+    let [first, second] = ["photo", "photo-2"].map(|stem| report(&folder, stem)["image"].clone());
+    assert_eq!(
+        (&first["width"], &second["width"]),
+        (&40.into(), &41.into())
+    );
+    assert_ne!(first["id"], second["id"]);
+}
+
+#[test]
 fn images_from_standard_input_are_told_by_their_bytes() {
     let folder = folder(&["a.png", "b.png"]);
     let run = |name: &str| {

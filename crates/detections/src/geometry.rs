@@ -87,6 +87,20 @@ impl BBox {
         self.width() >= least && self.height() >= least
     }
 
+    /// Whether either side has no length; for NaN, too.
+    ///
+    /// detectron2 `structures/boxes.py`, `Boxes.nonempty`.
+    pub fn is_empty(self) -> bool {
+        !(self.width() > 0.0 && self.height() > 0.0)
+    }
+
+    /// Whether no edge is infinite or NaN.
+    pub fn is_finite(self) -> bool {
+        [self.x1, self.y1, self.x2, self.y2]
+            .iter()
+            .all(|edge| edge.is_finite())
+    }
+
     /// The box in another image frame: x edges times `x`, y edges times `y`.
     pub fn scale(self, x: f32, y: f32) -> Self {
         Self::new(self.x1 * x, self.y1 * y, self.x2 * x, self.y2 * y)

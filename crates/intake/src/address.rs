@@ -105,12 +105,12 @@ impl Address {
         }
     }
 
-    /// The name that the user gave, `-` for standard input; of an address what may be shown: no
+    /// The name that the user gave, `-` for standard input; bytes that are no text as `\xff`; of an address what may be shown: no
     /// user name, no password, and of a data URL no data.
     pub fn name(&self) -> String {
         match self {
             Self::StandardInput => "-".to_owned(),
-            Self::File(path) => path.to_string_lossy().into_owned(),
+            Self::File(path) => as_text(path.as_os_str()),
             Self::Http(Remote { shown, .. })
             | Self::Ipfs(Remote { shown, .. })
             | Self::Data(Remote { shown, .. })
@@ -125,10 +125,7 @@ impl Address {
     pub fn file_name(&self) -> String {
         match self {
             Self::StandardInput => String::new(),
-            Self::File(path) => {
-                let name = path.file_name().unwrap_or_default();
-                name.to_string_lossy().into_owned()
-            }
+            Self::File(path) => as_text(path.file_name().unwrap_or_default()),
             Self::Http(Remote { file_name, .. })
             | Self::Ipfs(Remote { file_name, .. })
             | Self::Data(Remote { file_name, .. })
@@ -144,19 +141,37 @@ impl fmt::Display for Address {
         if *self == Self::StandardInput {
             return f.write_str("standard input");
         }
-        let name = self.name();
-        if name.is_empty() {
-            return f.write_str("\"\"");
-        }
-        for character in name.chars() {
-            if character.is_control() {
-                write!(f, "{}", character.escape_default())?;
-            } else {
-                write!(f, "{character}")?;
-            }
-        }
-        Ok(())
+        f.write_str(&on_one_line(&self.name()))
     }
+}
+
+/// A name from outside, made fit for one line of a terminal: control characters escaped, an empty
+/// one in quotes.
+pub fn on_one_line(name: &str) -> String {
+    if name.is_empty() {
+        return "\"\"".to_owned();
+    }
+    let mut line = String::with_capacity(name.len());
+    for character in name.chars() {
+        if character.is_control() {
+            line.extend(character.escape_default());
+        } else {
+            line.push(character);
+        }
+    }
+    line
+}
+
+/// A name that may be no text, as text: different for different names.
+fn as_text(name: &OsStr) -> String {
+    let mut text = String::new();
+    for chunk in name.as_encoded_bytes().utf8_chunks() {
+        text.push_str(chunk.valid());
+        for byte in chunk.invalid() {
+            text.push_str(&format!("\\x{byte:02x}"));
+        }
+    }
+    text
 }
 
 impl<T> Remote<T> {
@@ -247,6 +262,20 @@ mod tests {
 
     fn address(text: &str) -> Address {
         Address::remote(text).unwrap()
+    }
+
+    #[test]
+    fn names_that_are_no_text_stay_different() {
+        use std::os::unix::ffi::OsStrExt;
+        let names = [&b"a/\xffb.jpg"[..], b"a/\xfeb.jpg"].map(|bytes| {
+            let address = Address::new(OsStr::from_bytes(bytes));
+            (address.name(), address.file_name())
+        });
+        let expected = [
+            ("a/\\xffb.jpg", "\\xffb.jpg"),
+            ("a/\\xfeb.jpg", "\\xfeb.jpg"),
+        ];
+        assert_eq!(names, expected.map(|(a, b)| (a.to_owned(), b.to_owned())));
     }
 
     #[test]

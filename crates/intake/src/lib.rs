@@ -13,12 +13,12 @@ mod progress;
 
 use std::error::Error;
 
-pub use address::{Address, Remote};
+pub use address::{Address, Remote, on_one_line};
 pub use code::Code;
 pub use decode::{DEFAULT_MAX_PIXELS, DecodeError, Decoded, decode, pixels};
 pub use fetch::{
     FetchError, FetchOptions, Fetched, Fetcher, MAX_FILE_BYTES, Problem, Proxies, StorageError,
-    unixfs,
+    WEIGHTS_TIME, unixfs,
 };
 pub use ipfs_path::IpfsPath;
 pub use progress::{Observer, Silent, Transfer};

@@ -163,7 +163,7 @@ fn lay_out(
     set_all((type_size * shrinkage).round().max(SMALLEST_TYPE))
 }
 
-/// Sets one caption; `None` when not even the score fits into the image.
+/// Sets one caption; `None` when not even its shortest form fits into the image.
 fn set(
     typeface: &Typeface,
     detection: &Detection,
@@ -179,7 +179,7 @@ fn set(
         .max((LINE_LENGTH * type_size) as i64)
         .min(image.width as i64);
     let width = |text: &str| typeface.set(text, type_size).width();
-    let text = fit(&name(typeface, detection), detection.score, |text| {
+    let text = words(typeface, detection, |text| {
         width(text) + 2 * padding <= widest
     });
     let (width, height) = (
@@ -198,12 +198,31 @@ fn set(
     })
 }
 
-/// The label as it can be drawn. One with a letter that cannot falls back to the class's number: a
-/// caption of boxes, or of letters in the wrong order, would say nothing.
-fn name(typeface: &Typeface, detection: &Detection) -> String {
-    typeface
-        .spell(&detection.label)
-        .unwrap_or_else(|| format!("class {}", detection.category_id))
+/// What the caption of `detection` says within what fits: its label and its score.
+///
+/// A label with a letter that cannot be drawn falls back to the class's number: a caption of boxes,
+/// or of letters in the wrong order, would say nothing.
+fn words(typeface: &Typeface, detection: &Detection, fits: impl Fn(&str) -> bool) -> String {
+    let Detection {
+        category_id, score, ..
+    } = *detection;
+    let numbered = format!("class {category_id}");
+    match typeface.spell(&detection.label) {
+        // A class without a name is labelled so, too.
+        Some(label) if label != numbered => fit(&label, score, fits),
+        _ => fit_number(category_id, score, fits),
+    }
+}
+
+/// `class N` and the score to two decimals. What does not fit goes as a whole, first the score and
+/// then the word: cut as a label is, it would lose the number, and `cla…` tells no class.
+fn fit_number(number: u32, score: f32, fits: impl Fn(&str) -> bool) -> String {
+    let choices = [
+        format!("class {number} {score:.2}"),
+        format!("class {number}"),
+    ];
+    let fitting = choices.into_iter().find(|text| fits(text));
+    fitting.unwrap_or_else(|| number.to_string())
 }
 
 /// `label` and the score to two decimals. What does not fit is shortened: first the label, to an
@@ -393,25 +412,32 @@ mod tests {
         assert_eq!(plates(&boxes).len(), 6);
     }
 
-    /// What the caption of an object of class 3 with this label says, where there is room.
-    fn words(label: &str) -> String {
+    /// What the caption of an object of class 12 with this label says in so many letters.
+    fn words_within(label: &str, most: usize) -> String {
         let detection = Detection {
-            category_id: 3,
+            category_id: 12,
             label: label.into(),
             score: 0.984,
             bbox: BBox::new(1.0, 2.0, 30.0, 40.0),
             mask: Mask::new(IMAGE, 0, 0, Size::new(0, 0), Vec::new()),
         };
-        fit(&name(&Typeface::new(), &detection), 0.984, |_| true)
+        words(&Typeface::new(), &detection, |text| {
+            text.chars().count() <= most
+        })
+    }
+
+    /// The same where there is room.
+    fn words_of(label: &str) -> String {
+        words_within(label, usize::MAX)
     }
 
     #[test]
     fn a_label_in_letters_that_can_be_drawn_is_drawn() {
-        assert_eq!(words("traffic  light\n"), "traffic light 0.98");
+        assert_eq!(words_of("traffic  light\n"), "traffic light 0.98");
         for label in ["σκύλος", "собака", "犬", "狗", "개", "con chó"] {
-            assert_eq!(words(label), format!("{label} 0.98"));
+            assert_eq!(words_of(label), format!("{label} 0.98"));
         }
-        assert_eq!(words("cafe\u{301}"), words("café"));
+        assert_eq!(words_of("cafe\u{301}"), words_of("café"));
     }
 
     #[test]
@@ -426,7 +452,19 @@ mod tests {
             "dog\u{0}",
             "\u{10FFFF}",
         ] {
-            assert_eq!(words(label), "class 3 0.98", "{label}");
+            assert_eq!(words_of(label), "class 12 0.98", "{label}");
+        }
+    }
+
+    #[test]
+    fn the_number_of_a_class_is_never_cut() {
+        for label in ["كلب", "class 12"] {
+            let within = |most| words_within(label, most);
+            assert_eq!(within(13), "class 12 0.98", "{label}");
+            assert_eq!(within(12), "class 12", "{label}");
+            assert_eq!(within(8), "class 12", "{label}");
+            assert_eq!(within(7), "12", "{label}");
+            assert_eq!(within(0), "12", "{label}");
         }
     }
 
@@ -479,7 +517,7 @@ mod tests {
     #[test]
     fn an_empty_label_leaves_the_score() {
         assert_eq!(fit("", 0.0, |_| true), "0.00");
-        assert_eq!(words(" \t"), "0.98");
+        assert_eq!(words_of(" \t"), "0.98");
     }
 
     proptest! {

@@ -139,8 +139,15 @@ impl Client {
         limits: &Limits,
         sink: &mut dyn Sink,
     ) -> Result<Option<Url>, Problem> {
-        let mut response = self.send(url, trusted, accept, limits)?;
+        let mut held = sink.held();
+        let mut response = self.send(url, trusted, accept, held, limits)?;
+        if held > 0 && response.status() == StatusCode::RANGE_NOT_SATISFIABLE {
+            // What is held is no beginning of it.
+            held = 0;
+            response = self.send(url, trusted, accept, held, limits)?;
+        }
         let status = response.status();
+        let rest = held > 0 && status == StatusCode::PARTIAL_CONTENT;
         let is_redirect = matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308);
         if let Some(location) = response
             .headers()
@@ -149,7 +156,7 @@ impl Client {
         {
             return redirect(url, location.as_bytes()).map(Some);
         }
-        if status != StatusCode::OK {
+        if status != StatusCode::OK && !rest {
             let shown = status
                 .to_string()
                 .trim_end_matches(" <unknown status code>")
@@ -177,7 +184,8 @@ impl Client {
                 ));
             }
         }
-        receive(&mut response, limits, sink)?;
+        let held = if rest { held } else { 0 };
+        receive(&mut response, held, limits, sink)?;
         Ok(None)
     }
 
@@ -186,6 +194,7 @@ impl Client {
         url: &Url,
         trusted: &Origin,
         accept: &str,
+        held: u64,
         limits: &Limits,
     ) -> Result<Response<Body>, Problem> {
         let remaining = limits.end.saturating_duration_since(Instant::now());
@@ -206,6 +215,9 @@ impl Client {
             .timeout_global(Some(remaining))
             .build()
             .header(header::ACCEPT, accept);
+        if held > 0 {
+            request = request.header(header::RANGE, format!("bytes={held}-"));
+        }
         // Only where the user sent us: a redirect to somebody else must not carry the password
         // there.
         if !(url.username().is_empty() && url.password().is_none()) && url.origin() == *trusted {
@@ -217,14 +229,19 @@ impl Client {
     }
 }
 
-/// Reads the body to its end.
+/// Reads the body to its end; it is what follows the `held` bytes that the sink has.
 fn receive(
     response: &mut Response<Body>,
+    held: u64,
     limits: &Limits,
     sink: &mut dyn Sink,
 ) -> Result<(), Problem> {
     let declared = response.body().content_length();
-    sink.begin(declared)?;
+    if held == 0 {
+        sink.begin(declared)?;
+    } else {
+        sink.resume(total(response, held)?)?;
+    }
     let mut reader = response.body_mut().as_reader();
     let mut chunk = vec![0; CHUNK];
     let mut received = 0;
@@ -248,6 +265,27 @@ fn receive(
         received += read as u64;
         sink.write(&chunk[..read])?;
     }
+}
+
+/// How long the whole is whose part behind `held` bytes a server answers with. RFC 9110, section
+/// 14.4.
+fn total(response: &Response<Body>, held: u64) -> Result<u64, Problem> {
+    let range = response.headers().get(header::CONTENT_RANGE);
+    let text = range.map_or("", |range| range.to_str().unwrap_or_default());
+    let parsed = text
+        .strip_prefix("bytes ")
+        .and_then(|range| range.split_once('/'))
+        .and_then(|(part, total)| Some((part.split_once('-')?, total.parse::<u64>().ok()?)))
+        .filter(|((first, last), total)| {
+            first.parse() == Ok(held)
+                && last.parse::<u64>().ok().and_then(|n| n.checked_add(1)) == Some(*total)
+        });
+    parsed.map(|(_, total)| total).ok_or_else(|| {
+        Problem::Protocol(format!(
+            "asked for what follows {held} bytes, the server answers with another part (`{}`)",
+            text.escape_debug().take(60).collect::<String>()
+        ))
+    })
 }
 
 /// What the client's `error` means to somebody who does not know the client. `progress` says

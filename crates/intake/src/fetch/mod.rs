@@ -12,6 +12,7 @@ mod sink;
 pub mod unixfs;
 
 use std::fs::File;
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -26,7 +27,7 @@ pub use self::local::MAX_FILE_BYTES;
 pub use self::options::{FetchOptions, Proxies};
 
 /// How many times longer weights may take than an image: they are some hundred megabytes.
-const WEIGHTS_TIME: u32 = 30;
+pub const WEIGHTS_TIME: u32 = 30;
 
 /// Something fetched.
 #[derive(Debug)]
@@ -87,6 +88,23 @@ impl Fetcher {
         let notes = self.fetch(address, self.options.timeout * WEIGHTS_TIME, &mut disk)?;
         let content = disk.into_file();
         Ok(Fetched { content, notes })
+    }
+
+    /// Fetches what is at `address`, which is no path, into `file` of `directory`. The file may hold
+    /// the beginning of it, of an earlier try, and holds what has come when this one fails. That it
+    /// is the beginning of the same thing is for the caller to check, by the sum of the whole.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be had, or finds no room.
+    pub fn download(
+        &self,
+        address: &Address,
+        file: File,
+        directory: &Path,
+    ) -> Result<Vec<String>, FetchError> {
+        let mut disk = Disk::keep(file, directory, self.transfer(address))?;
+        self.fetch(address, self.options.timeout * WEIGHTS_TIME, &mut disk)
     }
 
     fn fetch(

@@ -19,6 +19,14 @@ const CHECK_EVERY: u64 = 8 << 20;
 pub trait Sink {
     /// Starts over: forgets what it holds, and is told how much will come, if that is known.
     fn begin(&mut self, length: Option<u64>) -> Result<(), StorageError>;
+    /// How much of the beginning it holds and would go on from.
+    fn held(&self) -> u64 {
+        0
+    }
+    /// Goes on behind what it holds, of `length` bytes in all.
+    fn resume(&mut self, length: u64) -> Result<(), StorageError> {
+        self.begin(Some(length))
+    }
     /// Takes the next bytes.
     fn write(&mut self, bytes: &[u8]) -> Result<(), StorageError>;
 }
@@ -63,10 +71,11 @@ impl Sink for Buffer {
     }
 }
 
-/// Bytes in a temporary file without a name, which is gone when it is closed, however the program
-/// ends.
+/// Bytes in a file: a temporary one without a name, which is gone when it is closed, however the
+/// program ends, or one that keeps what has come for the next try.
 pub struct Disk {
     file: File,
+    is_kept: bool,
     directory: PathBuf,
     limit: Option<u64>,
     written: u64,
@@ -87,12 +96,33 @@ impl Disk {
         })?;
         Ok(Self {
             file,
+            is_kept: false,
             directory: directory.to_owned(),
             limit,
             written: 0,
             unchecked: 0,
             transfer,
         })
+    }
+
+    /// `file` of `directory`, which may hold the beginning of what will come.
+    pub fn keep(
+        file: File,
+        directory: &Path,
+        transfer: Box<dyn Transfer>,
+    ) -> Result<Self, StorageError> {
+        let mut disk = Self {
+            file,
+            is_kept: true,
+            directory: directory.to_owned(),
+            limit: None,
+            written: 0,
+            unchecked: 0,
+            transfer,
+        };
+        let end = disk.file.seek(SeekFrom::End(0));
+        disk.written = end.map_err(|cause| disk.failed(cause))?;
+        Ok(disk)
     }
 
     /// The file, with all that has come in it.
@@ -143,6 +173,17 @@ impl Sink for Disk {
         (self.written, self.unchecked) = (0, 0);
         self.check_limit(length.unwrap_or(0))?;
         self.check_room(length.unwrap_or(0))
+    }
+
+    fn held(&self) -> u64 {
+        if self.is_kept { self.written } else { 0 }
+    }
+
+    fn resume(&mut self, length: u64) -> Result<(), StorageError> {
+        self.transfer.restart(Some(length));
+        self.transfer.advance(self.written);
+        self.check_limit(length)?;
+        self.check_room(length.saturating_sub(self.written))
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), StorageError> {

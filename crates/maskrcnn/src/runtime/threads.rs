@@ -1,7 +1,10 @@
 //! How many threads compute, and what they do while they wait.
 
+use std::sync::RwLock;
+use std::sync::mpsc::channel;
 use std::thread;
 
+use rustix::thread::sched_getaffinity;
 use tch::{Device, Kind, Tensor};
 
 /// Most threads that [`set_threads`] takes. Empirical: few enough that starting them does not fail;
@@ -19,12 +22,14 @@ pub fn available_threads() -> usize {
 /// libtorch's part only.
 pub fn set_threads(count: usize) {
     let count = count.clamp(1, MAX_THREADS);
+    if count > 1 {
+        share_processor();
+    }
     tch::set_num_threads(count as i32);
     // Fails only when the pool is there already, and then it stays as it is.
     let _ = rayon::ThreadPoolBuilder::new()
         .num_threads(count)
         .build_global();
-    share_processor(count);
 }
 
 /// How many threads libtorch uses.
@@ -36,24 +41,70 @@ pub fn threads() -> usize {
 /// machine do not take turns at waiting.
 ///
 /// libtorch's OpenMP (GCC's libgomp) lets a thread that waits spin for some milliseconds, and for
-/// some microseconds when the process has more threads in teams than it has processors
-/// (libgomp, `config/linux/wait.h`, `do_spin`). The policy stands in an environment variable that
-/// is read when the library is loaded, before `main`. So a second team is made here by a thread
-/// that then sleeps for good, and the process has more threads than processors.
-fn share_processor(count: usize) {
-    /// Elements that libtorch gives a thread of its own (`at::internal::GRAIN_SIZE`).
-    const GRAIN: usize = 32_768;
-    if count < 2 {
+/// some microseconds when the process has more threads in teams than processors that it may run on
+/// (libgomp, `config/linux/wait.h`, `do_spin`). The policy stands in an environment variable that is
+/// read when the library is loaded, before `main`. So a second team is made here that is larger than
+/// the processors are many, by a thread that then sleeps for good, as its team does: however few
+/// threads compute, the process has more threads than processors, from the start.
+///
+/// Does nothing where there are more processors than [`MAX_THREADS`], or where the system has no
+/// room for so many threads: libgomp ends the process when it cannot start one.
+fn share_processor() {
+    // libgomp counts the processors of the affinity and knows nothing of quotas.
+    let Ok(affinity) = sched_getaffinity(None) else {
+        return;
+    };
+    let team = affinity.count() as usize + 1;
+    if team > MAX_THREADS || !has_room_for(team) {
         return;
     }
-    let make_team = move || {
-        let elements = Tensor::f_zeros([(count * GRAIN) as i64], (Kind::Float, Device::Cpu));
-        // Without a team threads only spin longer.
-        let _ = elements.and_then(|elements| elements.f_add_scalar(1.0));
+    let (is_made, made) = channel::<()>();
+    let thread = thread::Builder::new().spawn(move || {
+        make_team(team);
+        drop(is_made);
         loop {
             thread::park();
         }
-    };
-    // As with the pool: a system that refuses a thread loses only that.
-    let _ = thread::Builder::new().spawn(make_team);
+    });
+    if thread.is_ok() {
+        // libtorch gives a thread the number that was set last in any thread, so the caller's comes
+        // after this one. The channel ends without a message.
+        let _ = made.recv();
+    }
+}
+
+/// Has libgomp give the calling thread a team of this many threads.
+fn make_team(threads: usize) {
+    /// Elements that libtorch gives a thread of its own (`at::internal::GRAIN_SIZE`).
+    const GRAIN: usize = 32_768;
+    tch::set_num_threads(threads as i32);
+    let elements = Tensor::f_zeros([(threads * GRAIN) as i64], (Kind::Int8, Device::Cpu));
+    let _ = elements.and_then(|mut elements| elements.f_fill_(1));
+}
+
+/// Whether so many threads can be started beside those that there are, found out by starting them.
+fn has_room_for(threads: usize) -> bool {
+    let gate = RwLock::new(());
+    thread::scope(|scope| {
+        // Nobody leaves before everybody is there.
+        let _closed = gate.write();
+        (0..threads).all(|_| {
+            let wait = || drop(gate.read());
+            thread::Builder::new().spawn_scoped(scope, wait).is_ok()
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_few_threads_have_room_and_leave() {
+        let count = || std::fs::read_dir("/proc/self/task").unwrap().count();
+        let before = count();
+        assert!(has_room_for(20));
+        // Other tests start and end threads meanwhile, but not so many.
+        assert!(count() < before + 10);
+    }
 }
