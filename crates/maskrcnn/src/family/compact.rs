@@ -9,8 +9,9 @@ use serde::Deserialize;
 
 use super::coco;
 use crate::blueprint::{
-    BackboneBlueprint, Blueprint, BlueprintError, BoxHeadBlueprint, FpnBlueprint,
-    MaskHeadBlueprint, PostprocessBlueprint, RpnBlueprint, TransformBlueprint,
+    Anchors, BackboneBlueprint, Blueprint, BlueprintError, BoxHeadBlueprint, Candidates,
+    Coordinates, FirstClass, FpnBlueprint, MaskHeadBlueprint, Paste, PoolerBlueprint,
+    PostprocessBlueprint, ProposalSelection, Ranking, Resize, RpnBlueprint, TransformBlueprint,
 };
 use crate::checkpoint::Checkpoint;
 use crate::error::{Error, Result};
@@ -93,10 +94,12 @@ impl Config {
                 mean: self.image_mean,
                 std: self.image_std,
                 size_divisible: 32,
+                resize: Resize::Float,
             },
             backbone: BackboneBlueprint::EfficientNetLite0,
             fpn: FpnBlueprint {
                 channels: self.channels,
+                norm_epsilon: None,
             },
             rpn: RpnBlueprint {
                 anchor_sizes: self.anchor_sizes,
@@ -105,25 +108,39 @@ impl Config {
                 post_nms_top_n: self.rpn_post_nms_top_n,
                 nms_thresh: self.rpn_nms_thresh,
                 min_size: 1e-3,
+                convolutions: 1,
+                anchors: Anchors::WholePixels,
+                selection: ProposalSelection::PerLevel,
+                ranking: Ranking::Probability,
             },
             box_head: BoxHeadBlueprint {
                 resolution: 7,
                 sampling_ratio: 2,
                 hidden: self.box_hidden,
                 delta_weights: [10.0, 10.0, 5.0, 5.0],
+                convolutions: 0,
+                norm_epsilon: None,
+                fully_connected: 2,
             },
             mask_head: MaskHeadBlueprint {
                 resolution: 14,
                 sampling_ratio: 2,
                 convolutions: 4,
                 channels: self.channels,
+                reduced: None,
+                norm_epsilon: None,
+                paste: Paste::Padded,
             },
+            pooler: PoolerBlueprint::default(),
             postprocess: PostprocessBlueprint {
                 score_thresh: self.box_score_thresh,
                 nms_thresh: self.box_nms_thresh,
                 detections_per_image: self.detections_per_image,
                 min_size: 1e-2,
+                candidates: Candidates::EveryClass,
+                first_class: FirstClass::One,
             },
+            coordinates: Coordinates::Edges,
             num_classes: self.num_classes,
         }
     }
