@@ -15,6 +15,11 @@ case $target in
       unzip -p "$file" '*/data.pkl' > "$seeds/$(basename "$file")" 2> /dev/null || rm "$seeds/$(basename "$file")"
     done
     ;;
+  wrapper)
+    for file in $fixtures/wrappers/{,foreign/}*.{pth,ckpt,pt}; do
+      { printf '\0'; unzip -p "$file" '*/data.pkl'; } > "$seeds/$(basename "$file")" 2> /dev/null || rm "$seeds/$(basename "$file")"
+    done
+    ;;
   image) cp $fixtures/images/* "$seeds" ;;
   unixfs) find $fixtures/ipfs/blocks -size -4k -exec cp {} "$seeds" \; ;;
   iexec) cp fuzz/seeds/iexec/* "$seeds" ;;
@@ -30,8 +35,9 @@ fi
 export LIBTORCH=${LIBTORCH:-$PWD/.libtorch}
 export LD_LIBRARY_PATH=$LIBTORCH/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
 options=(-max_total_time="$seconds" -timeout=10 -rss_limit_mb=4096 -max_len=65536 -print_final_stats=1)
-if [ -f "fuzz/dictionaries/$target.dict" ]; then
-  options+=(-dict="fuzz/dictionaries/$target.dict")
+words=${target/wrapper/pickle}
+if [ -f "fuzz/dictionaries/$words.dict" ]; then
+  options+=(-dict="fuzz/dictionaries/$words.dict")
 fi
 # Without a sanitizer: the code is safe Rust, whose own checks are on, and libtorch is not built for one.
 exec cargo fuzz run -s none "$target" -- "${options[@]}"

@@ -66,8 +66,9 @@ fuzz_target!(|input: &[u8]| {
     let Ok(args) = Args::parse_in_task(words) else {
         return;
     };
-    let images = task.images(&args);
-    let Ok(place) = task.place(&args) else {
+    let named = task.named(&args);
+    let images = named.images.clone();
+    let Ok((place, _)) = task.place(&args, named) else {
         return;
     };
     let Ok(options) = Options::new(args, place) else {

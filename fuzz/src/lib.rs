@@ -1,11 +1,14 @@
 //! What the fuzz targets share: an allocator that knows how much is held, so that a target can say
-//! how much may be.
+//! how much may be; and the files around a pickle.
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::io::{Cursor, Write};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use maskrcnn::Error;
 use maskrcnn::checkpoint::Checkpoint;
+use zip::write::SimpleFileOptions;
+use zip::{CompressionMethod, ZipWriter};
 
 /// The system's allocator, counting.
 struct Counting;
@@ -97,4 +100,46 @@ pub fn take_all(bytes: &[u8]) -> maskrcnn::Result<usize> {
     }
     tensors.finish().expect("every tensor was taken");
     Ok(elements)
+}
+
+/// The pickles of the magic number, of the protocol version 1001, and of `{"little_endian": True}`.
+const LEGACY_HEADER: &[u8] = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.\
+    \x80\x02M\xe9\x03.\
+    \x80\x02}X\x0d\0\0\0little_endian\x88s.";
+
+/// The pickle of `["0"]`.
+const KEYS: &[u8] = b"\x80\x02]X\x01\0\0\0" as &[u8];
+
+/// Six floats, the storage `0`.
+const STORAGE: [u8; 24] = [0x3f; 24];
+
+/// A file of PyTorch's older form whose object is `pickle`.
+pub fn legacy(pickle: &[u8]) -> Vec<u8> {
+    [
+        LEGACY_HEADER,
+        pickle,
+        KEYS,
+        b"0a.",
+        &6i64.to_le_bytes(),
+        &STORAGE,
+    ]
+    .concat()
+}
+
+/// An archive of `torch.save` whose object is `pickle`.
+///
+/// # Panics
+///
+/// When there is no memory.
+pub fn archive(pickle: &[u8]) -> Vec<u8> {
+    let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
+    let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
+    for (name, data) in [
+        ("archive/data.pkl", pickle),
+        ("archive/data/0", &STORAGE[..]),
+    ] {
+        writer.start_file(name, options).expect("memory takes it");
+        writer.write_all(data).expect("memory takes it");
+    }
+    writer.finish().expect("memory takes it").into_inner()
 }

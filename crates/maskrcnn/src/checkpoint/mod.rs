@@ -3,15 +3,22 @@
 //!
 //! Checkpoints come from strangers. Nothing in one is ever called, nothing is allocated because one
 //! says so, and a file that breaks the rules of its format is refused, whole. What the tensors
-//! mean, and which network they belong to, is not known here.
+//! mean, and which network they belong to, is not known here: where a file has several dicts of
+//! them, `candidates` collects all, and the caller picks.
 
 mod bytes;
+mod candidates;
+mod contents;
 mod dtype;
 mod format;
+mod modules;
 mod parameter;
 mod pickle;
 mod printable;
+mod read;
 pub(crate) mod safetensors;
+mod search;
+mod shards;
 mod sniff;
 mod state_dict;
 #[cfg(test)]
@@ -27,10 +34,13 @@ use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
 use self::bytes::Bytes;
+pub(crate) use self::candidates::{Candidate, Choose, listed, several};
+use self::contents::Contents;
 pub use self::dtype::DType;
 pub use self::format::Format;
 pub use self::parameter::{Elements, Parameter};
 pub(crate) use self::printable::printable;
+use self::read::{read, whole};
 pub use self::state_dict::StateDict;
 use crate::error::{Error, Result};
 
@@ -40,24 +50,62 @@ pub struct Checkpoint {
     pub format: Format,
     /// The `__metadata__` of a safetensors file; empty for the other formats, which have none.
     pub metadata: BTreeMap<String, String>,
-    /// Its tensors.
+    /// Its tensors; where it has several dicts of them, those of one.
     pub tensors: StateDict,
+    /// The keys that lead to that dict, joined by dots; empty for the file's whole. It may hold
+    /// anything, and is to be escaped before it is shown.
+    pub key: String,
+    /// The class of the module that the tensors are of, if it was saved whole. Foreign text, too.
+    pub class: Option<String>,
+    /// In how many files it was.
+    pub files: usize,
     bytes: Arc<Bytes>,
 }
 
 impl Checkpoint {
     /// Reads the checkpoint at `path`. The file is mapped, not read: it must not change while the
-    /// checkpoint lives.
+    /// checkpoint lives. The index of a checkpoint in several files is read with the files that it
+    /// names, and so is one of these if the index stands beside it.
+    ///
+    /// Of several dicts of tensors in one file, it is the outermost, or the one under a usual key
+    /// such as `model` or `state_dict`.
     ///
     /// # Errors
     ///
     /// [`Error::ReadFile`], and those of [`from_bytes`](Self::from_bytes).
     pub fn open(path: &Path) -> Result<Self> {
+        Self::open_choosing(path, true, &mut candidates::usual)
+    }
+
+    /// The same, of the dict that `choose` picks. Files beside the one at `path` are looked at only
+    /// when `with_shards`.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`open`](Self::open) and of `choose`.
+    pub(crate) fn open_choosing(
+        path: &Path,
+        with_shards: bool,
+        choose: &mut Choose<'_>,
+    ) -> Result<Self> {
         let bytes = Bytes::map(path).map_err(|source| Error::ReadFile {
             path: path.to_owned(),
             source,
         })?;
-        Self::read(bytes)
+        let index = with_shards
+            .then(|| shards::index_of(path, &bytes))
+            .flatten();
+        let Some(index) = index else {
+            return Self::read(bytes, choose);
+        };
+        let sharded = shards::open(&index)?;
+        choose(&[whole(&sharded.contents)])?;
+        let bytes = Bytes::Owned(sharded.bytes);
+        let checkpoint = Self::new(sharded.format, sharded.contents, bytes);
+        Ok(Self {
+            files: sharded.shards,
+            ..checkpoint
+        })
     }
 
     /// Reads a checkpoint that is part of the program.
@@ -66,7 +114,7 @@ impl Checkpoint {
     ///
     /// Those of [`from_bytes`](Self::from_bytes).
     pub fn from_static(bytes: &'static [u8]) -> Result<Self> {
-        Self::read(Bytes::Static(bytes))
+        Self::read(Bytes::Static(bytes), &mut candidates::usual)
     }
 
     /// Reads a checkpoint from memory.
@@ -77,26 +125,51 @@ impl Checkpoint {
     /// damaged one, [`Error::ForbiddenGlobal`] for one that would run code,
     /// [`Error::DuplicateTensor`], and [`Error::Unsupported`] for what is not read.
     pub fn from_bytes(bytes: Vec<u8>) -> Result<Self> {
-        Self::read(Bytes::Owned(bytes))
+        Self::read(Bytes::Owned(bytes), &mut candidates::usual)
     }
 
-    fn read(bytes: Bytes) -> Result<Self> {
-        let format = sniff::format(&bytes)?;
-        let (metadata, views) = match format {
-            Format::Safetensors => safetensors::read(&bytes)?,
-            Format::TorchZip => (BTreeMap::new(), torch::zip::read(&bytes)?),
-            Format::TorchLegacy => (BTreeMap::new(), torch::legacy::read(&bytes)?),
-        };
+    /// The same, of the dict that `choose` picks.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`from_bytes`](Self::from_bytes) and of `choose`.
+    pub(crate) fn from_bytes_choosing(bytes: Vec<u8>, choose: &mut Choose<'_>) -> Result<Self> {
+        Self::read(Bytes::Owned(bytes), choose)
+    }
+
+    /// Reads the checkpoint that is part of the program, of the dict that `choose` picks.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`from_bytes`](Self::from_bytes) and of `choose`.
+    pub(crate) fn from_static_choosing(
+        bytes: &'static [u8],
+        choose: &mut Choose<'_>,
+    ) -> Result<Self> {
+        Self::read(Bytes::Static(bytes), choose)
+    }
+
+    fn read(bytes: Bytes, choose: &mut Choose<'_>) -> Result<Self> {
+        let (format, contents) = read(&bytes, choose)?;
+        Ok(Self::new(format, contents, bytes))
+    }
+
+    fn new(format: Format, contents: Contents, bytes: Bytes) -> Self {
         let bytes = Arc::new(bytes);
-        Ok(Self {
+        Self {
             format,
-            metadata,
-            tensors: StateDict::new(Arc::clone(&bytes), views),
+            metadata: contents.metadata,
+            tensors: StateDict::new(Arc::clone(&bytes), contents.views),
+            key: contents.key,
+            class: contents.class,
+            files: 1,
             bytes,
-        })
+        }
     }
 
-    /// The SHA-256 of the whole file, in lower-case hexadecimal digits. Reads all of it.
+    /// The SHA-256 of the whole file, in lower-case hexadecimal digits. Reads all of it. Of a
+    /// checkpoint in several files it is that of all of them one after the other, in the order of
+    /// their names, without the index.
     pub fn sha256(&self) -> String {
         HEXLOWER.encode(&Sha256::digest(&**self.bytes))
     }

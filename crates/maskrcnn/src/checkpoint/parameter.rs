@@ -207,6 +207,18 @@ impl Parameter {
         }
     }
 
+    /// The type of the elements in the file; of a tensor that is made of several, that of the first.
+    pub fn dtype(&self) -> DType {
+        match &self.origin {
+            Origin::Stored(view) => view.dtype,
+            Origin::Permuted(of, _) | Origin::Selected(of, ..) | Origin::Scaled(of, ..) => {
+                of.dtype()
+            }
+            Origin::Joined(parts, _) => parts.first().map_or(DType::F32, Self::dtype),
+            Origin::Sum(first, ..) => first.dtype(),
+        }
+    }
+
     /// The elements, row-major; those of the file itself are not copied where they lie so. `file`
     /// is the file that the views were made for.
     pub fn elements<'a>(&self, file: &'a [u8]) -> Elements<'a> {

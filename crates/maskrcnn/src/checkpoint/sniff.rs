@@ -98,11 +98,26 @@ fn describe(bytes: &[u8]) -> String {
     if let [0x80, 2..=5, ..] = bytes {
         return "a pickle that `torch.save` did not write, or one cut short".to_owned();
     }
+    if bytes.first() == Some(&b'{') && contains(beginning, b"\"weight_map\"") {
+        return "the index of a checkpoint in several files, without its folder".to_owned();
+    }
     if let Some((_, what)) = STRANGERS
         .iter()
         .find(|(signature, _)| bytes.starts_with(signature))
     {
         return (*what).to_owned();
+    }
+    // A FlatBuffer's identifier stands after the offset of its root.
+    if bytes.get(4..8) == Some(b"TFL3") {
+        return "a TensorFlow Lite model".to_owned();
+    }
+    // Field 1, a small version, and then another field of one of the first: ONNX's `ModelProto`,
+    // Core ML's `Model`, TensorFlow's `SavedModel`.
+    if let [0x08, 1..=31, 0x12 | 0x1a | 0x22 | 0x3a | 0x42, ..] = bytes {
+        return "a protobuf file, such as an ONNX model".to_owned();
+    }
+    if is_text(beginning) {
+        return "a text file".to_owned();
     }
     let first = bytes
         .iter()
@@ -111,6 +126,25 @@ fn describe(bytes: &[u8]) -> String {
         .collect::<Vec<_>>()
         .join(" ");
     format!("a file of {} bytes that begins with {first}", bytes.len())
+}
+
+fn contains(text: &[u8], part: &[u8]) -> bool {
+    text.windows(part.len()).any(|window| window == part)
+}
+
+/// Whether these are the first bytes of text: UTF-8 as far as it goes, of at least a few characters,
+/// and nothing that no text has.
+fn is_text(beginning: &[u8]) -> bool {
+    const SHORTEST: usize = 4;
+    let text = match std::str::from_utf8(beginning) {
+        Ok(text) => text,
+        // A character may be cut in two at the end.
+        Err(error) if error.error_len().is_none() => {
+            std::str::from_utf8(&beginning[..error.valid_up_to()]).unwrap_or_default()
+        }
+        Err(_) => return false,
+    };
+    text.len() >= SHORTEST && !text.contains(|c: char| c.is_control() && !c.is_ascii_whitespace())
 }
 
 #[cfg(test)]

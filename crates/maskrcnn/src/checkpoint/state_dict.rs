@@ -44,6 +44,12 @@ impl StateDict {
         self.parameters.get(name).map(Parameter::shape)
     }
 
+    /// All tensors, sorted by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Parameter)> {
+        let tensors = self.parameters.iter();
+        tensors.map(|(name, parameter)| (&**name, parameter))
+    }
+
     /// Removes the tensor called `name`, which must have the given shape, and returns its elements,
     /// row-major. On an error the tensor stays.
     ///

@@ -125,6 +125,14 @@ impl View {
         })
     }
 
+    /// The same view of a file in which what it views stands that many bytes later.
+    pub(crate) fn shifted(self, bytes: usize) -> Self {
+        Self {
+            start: self.start + bytes,
+            ..self
+        }
+    }
+
     /// The elements in row-major order: the file's own bytes where they lie so, else a copy of
     /// exactly the elements. `file` is the file that the view was made for.
     pub(crate) fn elements<'a>(&self, file: &'a [u8]) -> Cow<'a, [u8]> {

@@ -2,7 +2,7 @@
 
 use super::Machine;
 use super::global::Global;
-use super::value::{StorageRef, TensorRef, Value, ValueId};
+use super::value::{Object, StorageRef, TensorRef, Value, ValueId};
 use crate::checkpoint::dtype::DType;
 use crate::checkpoint::view::MAX_AXES;
 use crate::error::{Error, Result};
@@ -26,8 +26,28 @@ impl<'a> Machine<'a> {
         }
     }
 
+    /// Whether this is something of which nothing is known but that it does no harm to name it.
+    pub(super) fn is_inert(&self, id: ValueId) -> bool {
+        matches!(
+            self.get(id),
+            Value::Global(Global::Inert(..)) | Value::Object(_)
+        )
+    }
+
     /// Pushes what a global makes of its arguments.
     pub(super) fn push_made(&mut self, global: ValueId, arguments: ValueId) -> Result<()> {
+        if self.is_inert(global) {
+            if !matches!(self.get(arguments), Value::Tuple(_)) {
+                return Err(self.malformed("a call without a tuple of arguments"));
+            }
+            self.push(Value::Object(Object {
+                class: global,
+                arguments,
+                state: None,
+                entries: None,
+            }));
+            return Ok(());
+        }
         let &Value::Global(global) = self.get(global) else {
             return Err(self.malformed(format!("calls {}", self.get(global).kind())));
         };
@@ -39,11 +59,15 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    fn make(&mut self, global: Global, arguments: &[ValueId]) -> Result<ValueId> {
+    fn make(&mut self, global: Global<'a>, arguments: &[ValueId]) -> Result<ValueId> {
         match (global, arguments) {
             (Global::Plain(kind), _) => Ok(self.add(Value::Plain(kind))),
-            (Global::OrderedDict, []) => Ok(self.add(Value::Dict(Vec::new()))),
+            (Global::OrderedDict, []) | (Global::DefaultDict, _) => {
+                Ok(self.add(Value::Dict(Vec::new())))
+            }
             (Global::OrderedDict, &[pairs]) => self.ordered_dict(pairs),
+            (Global::Set, []) => Ok(self.add(Value::Set(Vec::new()))),
+            (Global::Set, &[items]) => self.set(items),
             (Global::Size, &[tuple]) if matches!(self.get(tuple), Value::Tuple(_)) => Ok(tuple),
             (Global::Parameter, &[tensor, ..]) if matches!(self.get(tensor), Value::Tensor(_)) => {
                 Ok(tensor)
@@ -113,6 +137,18 @@ impl<'a> Machine<'a> {
         Ok(self.add(Value::Dict(entries)))
     }
 
+    /// Protocols before 4 write a set as its constructor's argument, a list of its items.
+    fn set(&mut self, items: ValueId) -> Result<ValueId> {
+        let (Value::List(items) | Value::Tuple(items)) = self.get(items) else {
+            return Err(self.malformed("a set of something else than items"));
+        };
+        // The list may be shared, and is copied each time.
+        let len = items.len();
+        let items = items.iter().take(self.budget).copied().collect();
+        self.spend(len)?;
+        Ok(self.add(Value::Set(items)))
+    }
+
     /// Tensors may carry flags that change their values when they are looked at.
     fn refuse_tensor_metadata(&self, metadata: Option<&ValueId>) -> Result<()> {
         match metadata.map(|&id| self.get(id)) {
@@ -161,10 +197,23 @@ impl<'a> Machine<'a> {
         Ok(self.add(Value::Tensor(Box::new(tensor))))
     }
 
+    /// What a persistent id stands for: a storage, or in the legacy format a class of modules that
+    /// was saved whole, ('module', class, file, source code). The code is left alone.
+    pub(super) fn persistent(&self, id: ValueId) -> Result<Value<'a>> {
+        if let Some(items) = self.tuple(id, 4)
+            && let &[tag, class, _file, _source] = &*items
+            && let (Value::Str("module"), &Value::Global(class @ Global::Inert(..))) =
+                (self.get(tag), self.get(class))
+        {
+            return Ok(Value::Global(class));
+        }
+        self.storage(id).map(Value::Storage)
+    }
+
     /// The storage that a persistent id stands for: ('storage', class, key, location, number of
     /// elements), and in the legacy format a part of it, or None. The location is where the tensor
     /// lived; here all live on the CPU.
-    pub(super) fn storage(&self, id: ValueId) -> Result<StorageRef<'a>> {
+    fn storage(&self, id: ValueId) -> Result<StorageRef<'a>> {
         let wrong = || self.malformed("a persistent id that is no storage");
         let items = self.tuple(id, 6).ok_or_else(wrong)?;
         let (&[tag, class, key, _location, len], part) =

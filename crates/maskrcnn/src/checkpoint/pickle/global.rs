@@ -1,18 +1,27 @@
-//! The classes and functions that a pickle may name, and nothing else.
+//! The classes and functions that a pickle names: those that tensors are made of, those that are
+//! refused, and all others, which stay names.
 //!
-//! A name becomes a variant of [`Global`], never code. The list follows what `torch.save` writes
-//! for state dicts and what training scripts put beside them (PyTorch
-//! `torch/_weights_only_unpickler.py`, `_get_allowed_globals`).
+//! A name becomes a variant of [`Global`], never code. What `torch.save` writes for tensors is
+//! listed (PyTorch `torch/_weights_only_unpickler.py`, `_get_allowed_globals`). Training scripts put
+//! much else beside them (an `argparse.Namespace`, enums, the classes of whole modules), so
+//! unlisted names are inert: nothing is imported or called for one. Names that no training script
+//! has reason to write are refused all the same ([`hostile`]): here they would do nothing, but the
+//! file was made to do harm where it is unpickled, and whoever has it should know.
 
+use super::hostile;
 use crate::checkpoint::dtype::DType;
 use crate::checkpoint::printable::printable;
 use crate::error::{Error, Result};
 
 /// A class or function that a pickle may name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::checkpoint) enum Global {
+pub(in crate::checkpoint) enum Global<'a> {
     /// `collections.OrderedDict`.
     OrderedDict,
+    /// `collections.defaultdict`.
+    DefaultDict,
+    /// `set` or `frozenset`.
+    Set,
     /// `torch.Size`, a tuple.
     Size,
     /// `torch.Tensor`, as the type of a tensor with attributes.
@@ -34,18 +43,21 @@ pub(in crate::checkpoint) enum Global {
     DType(DType),
     /// The constructor of plain data of this kind.
     Plain(&'static str),
+    /// Anything else: module and name.
+    Inert(&'a str, &'a str),
 }
 
-impl Global {
+impl<'a> Global<'a> {
     /// What `module.name` stands for.
     ///
     /// # Errors
     ///
     /// [`Error::Unsupported`] for kinds of tensors that are not read, [`Error::ForbiddenGlobal`]
-    /// for everything else.
-    pub(super) fn resolve(module: &str, name: &str) -> Result<Self> {
+    /// for what could only do harm.
+    pub(super) fn resolve(module: &'a str, name: &'a str) -> Result<Self> {
         let global = match (module, name) {
             ("collections", "OrderedDict") => Self::OrderedDict,
+            ("collections", "defaultdict") => Self::DefaultDict,
             ("collections", "Counter") => Self::Plain("a Counter"), // milestones of a MultiStepLR
             ("torch", "Size") => Self::Size,
             ("torch", "Tensor") => Self::Tensor,
@@ -59,7 +71,7 @@ impl Global {
             ("torch._tensor" | "torch.tensor", "_rebuild_from_type_v2") => Self::RebuildFromType,
             // Python 2's name of the module, which protocol 2 writes under Python 3 as well, and
             // Python 3's.
-            ("__builtin__" | "builtins", "set" | "frozenset") => Self::Plain("a set"),
+            ("__builtin__" | "builtins", "set" | "frozenset") => Self::Set,
             ("__builtin__" | "builtins", "bytearray") => Self::Plain("bytes"),
             ("__builtin__" | "builtins", "complex") => Self::Plain("a complex number"),
             ("_codecs", "encode") => Self::Plain("bytes"), // how protocol 2 writes bytes
@@ -70,11 +82,9 @@ impl Global {
             ("torch" | "torch.cuda" | "torch.storage", _) if name.ends_with("Storage") => {
                 return storage(name).map(Self::Storage);
             }
-            ("torch", _) => match dtype(name)? {
-                Some(dtype) => Self::DType(dtype),
-                None => return Err(forbidden(module, name)),
-            },
-            _ => return Err(forbidden(module, name)),
+            ("torch", _) if let Some(dtype) = dtype(name)? => Self::DType(dtype),
+            _ if hostile::is_hostile(module, name) => return Err(forbidden(module, name)),
+            _ => Self::Inert(module, name),
         };
         Ok(global)
     }
@@ -158,7 +168,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_listed_globals_resolve() {
+    fn tensors_are_made_of_listed_globals_and_others_stay_names() {
         assert_eq!(
             Global::resolve("torch", "HalfStorage").unwrap(),
             Global::Storage(DType::F16)
@@ -180,14 +190,24 @@ mod tests {
             ("torch.storage", "_load_from_bytes"),
             ("torch.hub", "load"),
             ("collections", "OrderedDict.update"),
-            ("numpy.core.multiarray", "scalar"),
-            ("argparse", "Namespace"),
-            ("torchvision.models.detection.mask_rcnn", "MaskRCNN"),
             ("", ""),
         ] {
             let error = Global::resolve(module, name).unwrap_err();
             assert!(
                 matches!(error, Error::ForbiddenGlobal { global } if global == format!("{module}.{name}"))
+            );
+        }
+        for (module, name) in [
+            ("numpy.core.multiarray", "scalar"),
+            ("argparse", "Namespace"),
+            ("torchvision.models.detection.mask_rcnn", "MaskRCNN"),
+            ("builtins", "list"),
+            ("pathlib", "PosixPath"),
+            ("functools", "partial"),
+        ] {
+            assert_eq!(
+                Global::resolve(module, name).unwrap(),
+                Global::Inert(module, name)
             );
         }
     }

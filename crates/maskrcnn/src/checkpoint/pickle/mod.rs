@@ -2,21 +2,23 @@
 //! nothing else.
 //!
 //! A pickle is a program for a stack machine, and in Python it may call anything. This machine has
-//! no calls: a name becomes one of a few [`Global`]s or an error, and what is done with a global is
-//! written out here. Its work, and the memory it takes, are bounded by a budget. CPython
+//! no calls: a name becomes one of a few [`Global`]s, what is done with those is written out here,
+//! and what would be made by any other is noted as an [`Object`] and left alone. Names that only a
+//! hostile pickle has are an error. Its work, and the memory it takes, are bounded by a budget. CPython
 //! `Lib/pickle.py`, `_Unpickler`, is the reference for the opcodes; text opcodes of protocols 0 and
 //! 1 are refused, `torch.save` never wrote them.
 
 mod build;
 mod global;
+mod hostile;
 mod opcode;
 mod value;
 
 use std::collections::HashMap;
 
-use self::global::Global;
+pub(super) use self::global::Global;
 use self::opcode as op;
-pub(super) use self::value::{Pickle, StorageRef, TensorRef, Value, ValueId};
+pub(super) use self::value::{Object, Pickle, StorageRef, TensorRef, Value, ValueId};
 use super::format::Format;
 use super::printable::printable;
 use crate::error::{Error, Result};
@@ -33,7 +35,7 @@ const LONGEST_GLOBAL: usize = 512;
 ///
 /// # Errors
 ///
-/// [`Error::ForbiddenGlobal`] as soon as the pickle names anything unlisted, used or not;
+/// [`Error::ForbiddenGlobal`] as soon as the pickle names what could only do harm, used or not;
 /// [`Error::Unsupported`]; [`Error::Malformed`], of `format`, for everything that makes no sense.
 pub(super) fn load(input: &[u8], format: Format) -> Result<Pickle<'_>> {
     let mut machine = Machine {
@@ -180,19 +182,14 @@ impl<'a> Machine<'a> {
                     let items = self.pop_to_mark()?;
                     self.extend_dict(items)?;
                 }
-                op::EMPTY_SET => self.push(Value::Plain("a set")),
+                op::EMPTY_SET => self.push(Value::Set(Vec::new())),
                 op::ADDITEMS => {
-                    self.pop_to_mark()?;
-                    let set = self.top()?;
-                    if !matches!(self.get(set), Value::Plain("a set")) {
-                        return Err(
-                            self.malformed(format!("adds items to {}", self.get(set).kind()))
-                        );
-                    }
+                    let items = self.pop_to_mark()?;
+                    self.extend_set(items)?;
                 }
                 op::FROZENSET => {
-                    self.pop_to_mark()?;
-                    self.push(Value::Plain("a set"));
+                    let items = self.pop_to_mark()?;
+                    self.push(Value::Set(items));
                 }
 
                 op::MARK => self.marks.push(self.stack.len()),
@@ -245,24 +242,21 @@ impl<'a> Machine<'a> {
                 }
                 op::NEWOBJ_EX => {
                     let (keywords, arguments, global) = (self.pop()?, self.pop()?, self.pop()?);
-                    if !matches!(self.get(keywords), Value::Dict(entries) if entries.is_empty()) {
+                    let none =
+                        matches!(self.get(keywords), Value::Dict(entries) if entries.is_empty());
+                    if !none && !self.is_inert(global) {
                         return Err(self.malformed("passes keyword arguments"));
                     }
                     self.push_made(global, arguments)?;
                 }
-                // Attributes of an object. Only dicts may have some (a module's state dict has
-                // `_metadata`), and they say nothing about the tensors.
                 op::BUILD => {
-                    let (_attributes, object) = (self.pop()?, self.top()?);
-                    if !matches!(self.get(object), Value::Dict(_)) {
-                        return Err(self
-                            .malformed(format!("sets attributes of {}", self.get(object).kind())));
-                    }
+                    let (state, object) = (self.pop()?, self.top()?);
+                    self.set_state(object, state)?;
                 }
                 op::BINPERSID => {
                     let id = self.pop()?;
-                    let storage = self.storage(id)?;
-                    self.push(Value::Storage(storage));
+                    let value = self.persistent(id)?;
+                    self.push(value);
                 }
                 // Objects of protocols 0 and 1. No listed global is written so, but the name is
                 // worth reporting.
@@ -451,6 +445,8 @@ impl<'a> Machine<'a> {
         let list = self.top()?;
         match &mut self.values[list.0 as usize] {
             Value::List(list) => list.extend(items),
+            // A kind of list or queue, whose items say nothing about the tensors.
+            Value::Object(_) => {}
             other => {
                 let kind = other.kind();
                 return Err(self.malformed(format!("appends to {kind}")));
@@ -459,17 +455,56 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    /// Adds alternating keys and values to the dict on top of the stack.
+    /// Adds to the set on top of the stack.
+    fn extend_set(&mut self, items: Vec<ValueId>) -> Result<()> {
+        let set = self.top()?;
+        match &mut self.values[set.0 as usize] {
+            Value::Set(set) => set.extend(items),
+            other => {
+                let kind = other.kind();
+                return Err(self.malformed(format!("adds items to {kind}")));
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds alternating keys and values to the dict on top of the stack, or to the object, which is
+    /// then some kind of dict.
     fn extend_dict(&mut self, items: Vec<ValueId>) -> Result<()> {
         let (entries, []) = items.as_chunks::<2>() else {
             return Err(self.malformed("a key without a value"));
         };
-        let dict = self.top()?;
+        let mut dict = self.top()?;
+        if let &Value::Object(object) = self.get(dict) {
+            let entries = match object.entries {
+                Some(entries) => entries,
+                None => self.add(Value::Dict(Vec::new())),
+            };
+            self.values[dict.0 as usize] = Value::Object(Object {
+                entries: Some(entries),
+                ..object
+            });
+            dict = entries;
+        }
         match &mut self.values[dict.0 as usize] {
             Value::Dict(dict) => dict.extend(entries.iter().map(|&[key, value]| (key, value))),
             other => {
                 let kind = other.kind();
                 return Err(self.malformed(format!("sets items of {kind}")));
+            }
+        }
+        Ok(())
+    }
+
+    /// Sets the attributes of an object. Those of a dict (a module's state dict has `_metadata`)
+    /// say nothing about the tensors.
+    fn set_state(&mut self, object: ValueId, state: ValueId) -> Result<()> {
+        match &mut self.values[object.0 as usize] {
+            Value::Dict(_) => {}
+            Value::Object(object) => object.state = Some(state),
+            other => {
+                let kind = other.kind();
+                return Err(self.malformed(format!("sets attributes of {kind}")));
             }
         }
         Ok(())

@@ -22,12 +22,29 @@ pub(in crate::checkpoint) enum Value<'a> {
     List(Vec<ValueId>),
     /// Keys and values in the order in which they were set; a key may stand twice.
     Dict(Vec<(ValueId, ValueId)>),
-    Global(Global),
+    /// The items of a set.
+    Set(Vec<ValueId>),
+    Global(Global<'a>),
+    Object(Object),
     Storage(StorageRef<'a>),
     Tensor(Box<TensorRef>),
     /// Plain data that says nothing about tensors, so that only its kind is kept: a float, bytes, a
-    /// set, a device.
+    /// device.
     Plain(&'static str),
+}
+
+/// What Python would make by calling something that is not known here: its description, never the
+/// thing. Nothing was called.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::checkpoint) struct Object {
+    /// What would be called: a [`Value::Global`], or an object that such a call would have made.
+    pub(in crate::checkpoint) class: ValueId,
+    /// With what, a [`Value::Tuple`].
+    pub(in crate::checkpoint) arguments: ValueId,
+    /// What would be set of it afterwards, most often a [`Value::Dict`] of its attributes.
+    pub(in crate::checkpoint) state: Option<ValueId>,
+    /// What it holds if its class is a kind of dict: a [`Value::Dict`].
+    pub(in crate::checkpoint) entries: Option<ValueId>,
 }
 
 /// A storage: a run of elements that stands elsewhere in the file, under a key.
@@ -65,7 +82,9 @@ impl Value<'_> {
             Self::Tuple(_) => "a tuple",
             Self::List(_) => "a list",
             Self::Dict(_) => "a dict",
+            Self::Set(_) => "a set",
             Self::Global(_) => "a class or function",
+            Self::Object(_) => "an object",
             Self::Storage(_) => "a storage",
             Self::Tensor(_) => "a tensor",
             Self::Plain(kind) => kind,
@@ -85,6 +104,31 @@ impl<'a> Pickle<'a> {
     /// The value that the whole pickle stands for.
     pub(in crate::checkpoint) fn root(&self) -> &Value<'a> {
         self.get(self.root)
+    }
+
+    /// Which of the values that is.
+    pub(in crate::checkpoint) fn root_id(&self) -> ValueId {
+        self.root
+    }
+
+    /// The class of an object: module and name.
+    pub(in crate::checkpoint) fn class_of(&self, object: &Object) -> Option<(&'a str, &'a str)> {
+        match *self.get(object.class) {
+            Value::Global(Global::Inert(module, name)) => Some((module, name)),
+            _ => None,
+        }
+    }
+
+    /// The entry of a dict that has this key.
+    pub(in crate::checkpoint) fn entry(&self, dict: ValueId, key: &str) -> Option<ValueId> {
+        let Value::Dict(entries) = self.get(dict) else {
+            return None;
+        };
+        // Of keys that stand twice the last counts, as in Python.
+        let found = entries
+            .iter()
+            .rfind(|&&(name, _)| matches!(self.get(name), Value::Str(name) if *name == key));
+        found.map(|&(_, value)| value)
     }
 
     /// One of its values.

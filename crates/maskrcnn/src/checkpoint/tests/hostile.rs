@@ -303,3 +303,91 @@ fn endless_work_and_endless_memory_are_given_up() {
     let sparse_memo = state_dict_with(|p| p.op(b"Nr\xff\xff\xff\xffr\0\0\0\x80"));
     assert_quick(&sparse_memo, true);
 }
+
+/// Adds a module with these parameters and submodules: what `torch.save` writes of one, without the
+/// attributes that nobody looks at.
+fn module(
+    p: Pickle,
+    parameters: impl Fn(Pickle) -> Pickle,
+    modules: impl Fn(Pickle) -> Pickle,
+) -> Pickle {
+    let p = p.global("__main__", "Net").op(b")\x81}(");
+    let p = parameters(p.text("_parameters").op(b"}("));
+    let p = modules(p.op(b"u").text("_modules").op(b"}("));
+    p.op(b"uub")
+}
+
+#[test]
+fn modules_that_share_or_hold_themselves_are_given_up() {
+    let one = |p: Pickle| p.text("weight").good_tensor();
+    let good = module(Pickle::new(), one, |p| module(p.text("head"), one, |p| p)).stop();
+    for bytes in [legacy(&good), zip(&good)] {
+        let tensors = take_all(Checkpoint::from_bytes(bytes).unwrap());
+        let names: Vec<_> = tensors.iter().map(|(name, ..)| &**name).collect();
+        assert_eq!(names, ["head.weight", "weight"]);
+    }
+
+    // Each holds the one before twice: 2⁵⁰ names.
+    let mut laughs = module(Pickle::new(), one, |p| p).op(b"q\x00");
+    for level in 0..50 {
+        let twice = |p: Pickle| p.text("a").op([b'h', level]).text("b").op([b'h', level]);
+        laughs = module(laughs, one, twice).op([b'q', level + 1]);
+    }
+    // One that is its own submodule.
+    let own = Pickle::new().global("__main__", "Net").op(b")\x81q\x00}(");
+    let own = one(own.text("_parameters").op(b"}(")).op(b"u");
+    let own = own.text("_modules").op(b"}(").text("a").op(b"h\x00uub");
+    for pickle in [laughs, own] {
+        assert_quick(&pickle.clone().stop(), false);
+        assert_object_malformed(&pickle.stop(), "modules of more than 1048576 steps");
+    }
+
+    // A state of 100 000 entries that is no module's, of 100 000 objects.
+    let objects = state_dict_with(|p| {
+        p.op(b"(}(")
+            .op(b"NN".repeat(100_000))
+            .op(b"uq\x00c__main__\nNet\nq\x01)q\x02")
+            .op(b"h\x01h\x02Rh\x00b".repeat(100_000))
+            .op(b"l")
+    });
+    assert_object_malformed(&objects, "modules of more than 1048576 steps");
+}
+
+#[test]
+fn more_tensors_than_any_network_has_are_refused() {
+    let mut dict = Pickle::new().op(b"}(").text("w").good_tensor().op(b"q\x00");
+    for number in 0..40_000 {
+        dict = dict.text(&number.to_string()).op(b"h\x00");
+    }
+    assert_object_malformed(&dict.op(b"u").stop(), "more than 32768 tensors");
+}
+
+#[test]
+fn an_object_never_hides_what_only_attacks_name() {
+    let ways: [Way; 4] = [
+        |p| {
+            p.global("argparse", "Namespace")
+                .op(b")\x81}")
+                .text("x")
+                .global("os", "system")
+                .op(b"sb")
+        },
+        |p| {
+            p.global("functools", "partial")
+                .global("os", "system")
+                .op([0x85, b'R'])
+        },
+        |p| p.global("__main__", "os.system"),
+        |p| {
+            p.global("builtins", "getattr")
+                .global("__main__", "x")
+                .text("y")
+                .op([0x86, b'R'])
+        },
+    ];
+    for way in ways {
+        assert_object_fails(&state_dict_with(way), |error| {
+            matches!(error, Error::ForbiddenGlobal { .. })
+        });
+    }
+}

@@ -2,13 +2,14 @@
 //! version, facts about the machine, the object itself, and the keys of its storages; then each
 //! storage, its number of elements first.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
+use super::super::candidates::Choose;
+use super::super::contents::Contents;
 use super::super::format::Format;
 use super::super::pickle::{self, Pickle, StorageRef, Value};
 use super::super::printable::printable;
-use super::super::view::View;
-use super::{Storages, views};
+use super::Storages;
 use crate::error::{Error, Result};
 
 const FORMAT: Format = Format::TorchLegacy;
@@ -31,13 +32,13 @@ pub(in crate::checkpoint) fn is_legacy(bytes: &[u8]) -> bool {
     matches!(rest, [0x8a, 10, rest @ ..] if rest.starts_with(&MAGIC_NUMBER))
 }
 
-/// The tensors of the stream that `bytes` begins with. Bytes after it are left alone, as PyTorch
+/// The dict of tensors that `choose` picks of the stream that `bytes` begins with. Bytes after it are left alone, as PyTorch
 /// leaves them: one file may hold several streams, and the first counts.
 ///
 /// # Errors
 ///
 /// Those of [`Checkpoint::from_bytes`](crate::checkpoint::Checkpoint::from_bytes).
-pub(in crate::checkpoint) fn read(bytes: &[u8]) -> Result<BTreeMap<String, View>> {
+pub(in crate::checkpoint) fn read(bytes: &[u8], choose: &mut Choose<'_>) -> Result<Contents> {
     let mut at = 0;
     let mut next = || -> Result<Pickle> {
         let pickle = pickle::load(&bytes[at..], FORMAT)?;
@@ -58,7 +59,8 @@ pub(in crate::checkpoint) fn read(bytes: &[u8]) -> Result<BTreeMap<String, View>
     }
     refuse_big_endian(&next()?)?;
     let (object, keys) = (next()?, next()?);
-    views(&object, &storages(bytes, at, &object, &keys)?, FORMAT)
+    let storages = storages(bytes, at, &object, &keys)?;
+    super::read(&object, &storages, FORMAT, choose)
 }
 
 /// Looks at `little_endian` among the facts about the machine; its integers' sizes do not matter

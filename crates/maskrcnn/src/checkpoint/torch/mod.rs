@@ -6,18 +6,17 @@
 pub(super) mod legacy;
 pub(super) mod zip;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
+use super::candidates::{self, Candidate, Choose};
+use super::contents::Contents;
 use super::format::Format;
-use super::pickle::{Pickle, StorageRef, TensorRef, Value, ValueId};
+use super::pickle::{Pickle, StorageRef, TensorRef, Value};
 use super::printable::printable;
+use super::search;
 use super::view::View;
 use crate::error::{Error, Result};
-
-/// Where training scripts keep the state dict among other things, the likeliest first: torchvision
-/// and detectron2, MMDetection and Lightning, PyTorch's tutorials, DeepSpeed.
-const USUAL_KEYS: [&str; 4] = ["model", "state_dict", "model_state_dict", "module"];
 
 /// How to write a file that is read.
 const SAVE_STATE_DICT: &str = "save it with torch.save(model.state_dict(), …)";
@@ -25,97 +24,73 @@ const SAVE_STATE_DICT: &str = "save it with torch.save(model.state_dict(), …)"
 /// Bytes of the file by the key of the storage that they belong to.
 type Storages<'a> = HashMap<&'a str, Range<usize>>;
 
-/// The tensors of the state dict in `pickle`.
+/// The dict of tensors in `pickle` that `choose` picks.
 ///
 /// # Errors
 ///
-/// [`Error::Unsupported`] when there is none to be found, [`Error::DuplicateTensor`], and
-/// [`Error::Malformed`] when a storage is missing or a tensor leaves it.
-fn views(pickle: &Pickle, storages: &Storages, format: Format) -> Result<BTreeMap<String, View>> {
-    let mut views = BTreeMap::new();
-    let mut keys = HashSet::new();
-    for &(key, value) in state_dict(pickle, format)? {
-        let (key, tensor) = match (pickle.get(key), pickle.get(value)) {
-            (&Value::Str(key), Value::Tensor(tensor)) => (key, Some(tensor)),
-            (&Value::Str(key), _) => (key, None), // an epoch, a loss, and the like
-            (key, Value::Tensor(_)) => {
-                return Err(format.malformed(format!("a tensor has {} for a name", key.kind())));
-            }
-            _ => continue,
-        };
-        if !keys.insert(key) {
-            return Err(Error::DuplicateTensor {
-                name: printable(key),
-            });
-        }
-        if let Some(tensor) = tensor {
-            format.check_name(key)?;
-            views.insert(key.to_owned(), view(pickle, key, tensor, storages, format)?);
-        }
-    }
-    Ok(views)
-}
-
-/// The entries of the state dict: the root itself when it holds tensors, else a dict that stands in
-/// it, under one of the usual keys or as the only one with tensors.
-fn state_dict<'p>(pickle: &'p Pickle, format: Format) -> Result<&'p [(ValueId, ValueId)]> {
-    let has_tensors = |entries: &[_]| {
-        let is_tensor = |&(key, value)| {
-            matches!(
-                (pickle.get(key), pickle.get(value)),
-                (Value::Str(_), Value::Tensor(_))
-            )
-        };
-        entries.iter().any(is_tensor)
-    };
-    let Value::Dict(root) = pickle.root() else {
-        let what = format!(
-            "a PyTorch file that holds {} in place of a state dict",
-            pickle.root().kind()
-        );
+/// [`Error::Unsupported`] when there is none to be found, those of `choose`,
+/// [`Error::DuplicateTensor`], and [`Error::Malformed`] when a storage is missing or a tensor leaves
+/// it.
+fn read(
+    pickle: &Pickle,
+    storages: &Storages,
+    format: Format,
+    choose: &mut Choose<'_>,
+) -> Result<Contents> {
+    let found = search::find(pickle, format)?;
+    if found.candidates.is_empty() {
         return Err(Error::Unsupported {
-            what,
+            what: without_state_dict(pickle, found.optimizer),
             remedy: SAVE_STATE_DICT,
         });
-    };
-    if has_tensors(root) {
-        return Ok(root);
     }
-
-    let mut found: BTreeMap<&str, &[_]> = BTreeMap::new();
-    let mut seen = HashSet::new(); // a shared dict is looked through once
-    for &(key, value) in root {
-        let (&Value::Str(key), Value::Dict(entries)) = (pickle.get(key), pickle.get(value)) else {
-            continue;
+    let Candidate {
+        key,
+        class,
+        names,
+        tensors,
+        dict,
+    } = &found.candidates[choose(&found.candidates)?];
+    if let Some(dict) = *dict {
+        candidates::check_names(pickle, dict, format)?;
+    }
+    let mut views = BTreeMap::new();
+    for (name, &id) in names.iter().zip(tensors) {
+        let Value::Tensor(tensor) = pickle.get(id) else {
+            unreachable!("candidates are made of tensors");
         };
-        if seen.insert(value) && has_tensors(entries) && found.insert(key, entries).is_some() {
-            return Err(format.malformed(format!("`{}` stands twice", printable(key))));
+        format.check_name(name)?;
+        let view = view(pickle, name, tensor, storages, format)?;
+        if views.insert(name.to_string(), view).is_some() {
+            return Err(Error::DuplicateTensor {
+                name: printable(name),
+            });
         }
     }
-    if let Some(entries) = USUAL_KEYS.iter().find_map(|key| found.get(key)) {
-        return Ok(entries);
-    }
-    if let (1, Some((_, entries))) = (found.len(), found.first_key_value()) {
-        return Ok(entries);
-    }
-    let what = match found.len() {
-        0 => "a PyTorch file without a state dict".to_owned(),
-        _ => {
-            let keys = found
-                .into_keys()
-                .take(5)
-                .map(|key| format!("`{}`", printable(key)))
-                .collect::<Vec<_>>();
-            format!(
-                "a PyTorch file with several state dicts ({})",
-                keys.join(", ")
-            )
-        }
-    };
-    Err(Error::Unsupported {
-        what,
-        remedy: SAVE_STATE_DICT,
+    Ok(Contents {
+        key: key.clone(),
+        class: class.clone(),
+        ..Contents::new(views)
     })
+}
+
+/// What a file is in which no dict of tensors was found.
+fn without_state_dict(pickle: &Pickle, has_optimizer: bool) -> String {
+    match pickle.root() {
+        _ if has_optimizer => "a PyTorch file of an optimizer's state and no weights".to_owned(),
+        Value::Dict(_) => "a PyTorch file without a state dict".to_owned(),
+        Value::Object(object) => match pickle.class_of(object) {
+            Some((module, name)) => format!(
+                "a pickled `{}` in which no parameters are found",
+                printable(&format!("{module}.{name}"))
+            ),
+            None => "a pickled object in which no parameters are found".to_owned(),
+        },
+        other => format!(
+            "a PyTorch file that holds {} in place of a state dict",
+            other.kind()
+        ),
+    }
 }
 
 fn view(

@@ -1,28 +1,28 @@
 //! The zip archive that `torch.save` writes: the pickle `data.pkl`, and each storage as an entry
 //! `data/<key>`, none compressed, all in one folder whose name varies.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::io::Cursor;
 use std::ops::Range;
 
 use zip::read::{ArchiveOffset, Config};
 use zip::{CompressionMethod, ZipArchive};
 
+use super::super::candidates::Choose;
+use super::super::contents::Contents;
 use super::super::pickle;
 use super::super::printable::printable;
-use super::super::view::View;
-use super::views;
 use crate::checkpoint::format::Format;
 use crate::error::{Error, Result};
 
 const FORMAT: Format = Format::TorchZip;
 
-/// The tensors of the archive that is the whole of `bytes`.
+/// The dict of tensors that `choose` picks of the archive that is the whole of `bytes`.
 ///
 /// # Errors
 ///
 /// Those of [`Checkpoint::from_bytes`](crate::checkpoint::Checkpoint::from_bytes).
-pub(in crate::checkpoint) fn read(bytes: &[u8]) -> Result<BTreeMap<String, View>> {
+pub(in crate::checkpoint) fn read(bytes: &[u8], choose: &mut Choose<'_>) -> Result<Contents> {
     let entries = entries(bytes)?;
     let root = root(&entries)?;
     let record = |name: &str| {
@@ -51,7 +51,12 @@ pub(in crate::checkpoint) fn read(bytes: &[u8]) -> Result<BTreeMap<String, View>
         }
     }
     let range = record("data.pkl")?.expect("the root was found by it");
-    views(&pickle::load(&bytes[range], FORMAT)?, &storages, FORMAT)
+    super::read(
+        &pickle::load(&bytes[range], FORMAT)?,
+        &storages,
+        FORMAT,
+        choose,
+    )
 }
 
 /// A file in the archive.
@@ -121,14 +126,6 @@ fn root(entries: &HashMap<String, Entry>) -> Result<&str> {
         .filter_map(|name| name.strip_suffix("data.pkl"))
         .filter(is_folder);
     let found = match (roots.next(), roots.next()) {
-        // TorchScript's archives have a data.pkl too, of objects of the classes that the archive
-        // defines.
-        (Some(root), None) if entries.contains_key(format!("{root}constants.pkl").as_str()) => {
-            return Err(Error::Unsupported {
-                what: "a TorchScript archive".to_owned(),
-                remedy: super::SAVE_STATE_DICT,
-            });
-        }
         (Some(root), None) => return Ok(root),
         (Some(_), Some(_)) => return Err(FORMAT.malformed("it has two data.pkl")),
         (None, _) if entries.contains_key("model.weights.h5") => "a Keras archive",
