@@ -6,11 +6,13 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use clap::builder::ValueParser;
-use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{ArgAction, Command, CommandFactory, FromArgMatches, Parser};
+use clap::error::ErrorKind;
+use clap::{ArgAction, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 use intake::DEFAULT_MAX_PIXELS;
 use maskrcnn::Device;
 use url::Url;
+
+use crate::verbosity::Verbosity;
 
 static VERSION: LazyLock<String> = LazyLock::new(|| {
     format!(
@@ -33,6 +35,7 @@ Examples:
   maskrcnn --classes person,dog photo.jpg   only people and dogs
   maskrcnn -t 0.8 photo.jpg                 only what the model is sure of
   maskrcnn https://example.org/a.jpg        from the web; also data: and ipfs://CID/path
+  maskrcnn -w maskrcnn-v2 photo.jpg         torchvision's best weights, fetched once
   curl -s https://example.org/a.jpg | maskrcnn -
 
 Exit status: 0 when every image was done, also when nothing was found; 1 when something failed; \
@@ -45,6 +48,145 @@ const IPFS_GATEWAYS: [&str; 3] = [
     "https://ipfs.io",
     "https://dweb.link",
 ];
+
+/// The whole command line: the main job, or another one by its name. An image that has the name of
+/// a job is reached as `./weights`.
+#[derive(Debug, Parser)]
+#[command(name = "maskrcnn", version = VERSION.as_str(), after_help = EXAMPLES, max_term_width = 110,
+    args_conflicts_with_subcommands = true, subcommand_negates_reqs = true,
+    disable_help_subcommand = true)]
+pub struct CommandLine {
+    #[command(flatten)]
+    args: Args,
+    #[command(subcommand)]
+    job: Option<Job>,
+}
+
+/// What the command line asks for.
+#[derive(Debug)]
+pub enum Request {
+    /// The main job.
+    Segment(Box<Args>),
+    /// Another one.
+    Job(Job),
+}
+
+/// A job beside the main one.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Job {
+    /// Lists the weights that have a name, fetches and removes them
+    Weights {
+        /// What to do; lists them when left out
+        #[command(subcommand)]
+        action: Option<WeightsAction>,
+    },
+    /// Says what a checkpoint is: family, backbone, classes, tensors, what stood around it, and its
+    /// blueprint in the form that --blueprint takes
+    Inspect(Inspect),
+    /// Writes any checkpoint as safetensors that explain themselves, with blueprint and labels
+    Convert(Convert),
+}
+
+/// Which weights to look at.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Inspect {
+    /// A checkpoint, or the name of weights that are kept
+    pub file: OsString,
+
+    /// Which network of a checkpoint, where it holds several
+    #[arg(long, value_name = "KEY")]
+    pub checkpoint_key: Option<String>,
+}
+
+/// Which weights to write anew, and how.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Convert {
+    /// What to convert.
+    #[command(flatten)]
+    pub from: Inspect,
+
+    /// The file to write; one that is there is replaced
+    #[arg(value_name = "OUT.safetensors")]
+    pub to: PathBuf,
+
+    /// Names of the classes, as for the main job
+    #[arg(long, value_name = "FILE")]
+    pub labels: Option<PathBuf>,
+
+    /// What the file does not say of its network, as for the main job
+    #[arg(long, value_name = "FILE")]
+    pub blueprint: Option<PathBuf>,
+
+    /// Store 16 bits a number instead of 32: half the size, scores move in the third decimal
+    #[arg(long)]
+    pub half: bool,
+}
+
+/// What to do with weights that have a name.
+#[derive(Clone, Debug, Subcommand)]
+pub enum WeightsAction {
+    /// Lists names, sizes, mask AP on COCO as published, licences, and which are kept
+    List,
+    /// Fetches weights, checks them and keeps them in the user's cache
+    Fetch(FetchWeights),
+    /// Removes weights from the user's cache
+    Remove {
+        /// Their name
+        name: String,
+    },
+}
+
+/// Which weights to fetch, and how.
+#[derive(Clone, Debug, clap::Args)]
+pub struct FetchWeights {
+    /// Their name
+    pub name: String,
+
+    /// Where they come from.
+    #[command(flatten)]
+    pub mirror: Mirror,
+
+    /// How long it may take; the server may be silent for a quarter of it
+    #[arg(long, value_name = "SECONDS", default_value = "3600", value_parser = clap::value_parser!(u64).range(1..=86400))]
+    pub timeout: u64,
+
+    /// PEM file with certificates to trust beside the system's
+    #[arg(long, value_name = "FILE")]
+    pub ca_file: Option<PathBuf>,
+
+    /// Print nothing but errors
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+/// Where weights that have a name come from.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Mirror {
+    /// Server to fetch weights from by their name, instead of their publishers'; the paths are
+    /// theirs [default: $MASKRCNN_MIRROR]
+    #[arg(long = "mirror", value_name = "URL", value_parser = mirror, help_heading = "Fetching")]
+    pub url: Option<Url>,
+}
+
+impl CommandLine {
+    /// From `words`, the first of which is the program's name.
+    ///
+    /// # Errors
+    ///
+    /// What there is to print: a mistake, help, the version.
+    pub fn parse_words(words: impl IntoIterator<Item = OsString>) -> Result<Request, clap::Error> {
+        let Self { args, job } = Self::try_parse_from(words)?;
+        if let Some(job) = job {
+            return Ok(Request::Job(job));
+        }
+        if args.callback {
+            return Err(usage_error(
+                "--callback works in an iExec task only: it adds to the task's computed.json",
+            ));
+        }
+        Ok(Request::Segment(Box::new(args)))
+    }
+}
 
 /// Finds the objects in photos, pixel by pixel, with Mask R-CNN. For each image it writes a picture
 /// with the objects drawn on it (PNG) and a list of them (JSON).
@@ -60,10 +202,25 @@ pub struct Args {
     #[arg(short, long, value_name = "DIR", default_value = DEFAULT_OUTPUT)]
     pub output: PathBuf,
 
-    /// Weights to use: a safetensors or PyTorch .pth file, or its address [default: the file
-    /// `weights` beside the program, else the ones built in]
+    /// Weights to use: a safetensors or PyTorch .pth file, its address, or a name that `maskrcnn
+    /// weights` lists [default: the file `weights` beside the program, else the ones built in]
     #[arg(short, long, value_name = "FILE")]
     pub weights: Option<OsString>,
+
+    /// Names of the classes: a text with a name a line, a JSON list, or COCO annotations, which give
+    /// their numbers, too; the weights' own when left out
+    #[arg(long, value_name = "FILE")]
+    pub labels: Option<OsString>,
+
+    /// What the weights do not say of their network, such as sizes, anchors and thresholds: JSON
+    /// with those fields of docs/blueprint.md that differ
+    #[arg(long, value_name = "FILE")]
+    pub blueprint: Option<OsString>,
+
+    /// Which network of a checkpoint to use, where it holds several: keys that lead to it, joined by
+    /// dots, such as model_ema
+    #[arg(long, value_name = "KEY")]
+    pub checkpoint_key: Option<String>,
 
     /// Lowest score to report, from 0 to 1; networks keep nothing below 0.05
     #[arg(short, long, value_name = "SCORE", default_value = "0.5", value_parser = fraction, allow_negative_numbers = true)]
@@ -142,6 +299,10 @@ pub struct Args {
     #[arg(long, value_name = "FILE", help_heading = "Fetching")]
     pub ca_file: Option<PathBuf>,
 
+    /// Where weights that have a name come from.
+    #[command(flatten)]
+    pub mirror: Mirror,
+
     /// Gateway for ipfs:// addresses, instead of the built-in ones; several are tried in turn
     #[arg(long = "ipfs-gateway", value_name = "URL", default_values = IPFS_GATEWAYS, hide_default_value = true,
         value_parser = gateway, help_heading = "Fetching")]
@@ -161,22 +322,7 @@ pub struct Args {
 }
 
 impl Args {
-    /// From `words`, the first of which is the program's name.
-    ///
-    /// # Errors
-    ///
-    /// What there is to print: a mistake, help, the version.
-    pub fn parse_words(words: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
-        let args = Self::try_parse_from(words)?;
-        if args.callback {
-            return Err(usage_error(
-                "--callback works in an iExec task only: it adds to the task's computed.json",
-            ));
-        }
-        Ok(args)
-    }
-
-    /// The same in an iExec task. The worker may hand over the images, so none need be named.
+    /// From the words of an iExec task, whose main job is its only one. The worker may hand over the images, so none need be named.
     ///
     /// # Errors
     ///
@@ -188,7 +334,7 @@ impl Args {
     /// Whether `words` that [`parse_in_task`](Self::parse_in_task) may have refused ask for a
     /// callback all the same: as clap reads them when the values are not looked at and the options
     /// that it does not know are left out.
-    pub fn ask_for_callback(mut words: Vec<OsString>) -> bool {
+    pub fn ask_for_callback(words: Vec<OsString>) -> bool {
         let command = Self::task_command()
             .disable_help_flag(true)
             .disable_version_flag(true)
@@ -196,22 +342,33 @@ impl Args {
                 ArgAction::Set | ArgAction::Append => arg.value_parser(ValueParser::os_string()),
                 _ => arg,
             });
-        while let Err(error) = command.clone().try_get_matches_from(words.iter())
-            && let Some(ContextValue::String(unknown)) = error.get(ContextKind::InvalidArg)
-            && error.kind() == ErrorKind::UnknownArgument
-            && let Some(place) = words
-                .iter()
-                .position(|word| word.as_encoded_bytes().starts_with(unknown.as_bytes()))
-        {
-            words.remove(place);
+        // clap stops at the first option that it does not know, so that one is the last word of
+        // the shortest beginning that it refuses for it. What clap says of it is not searched for
+        // among the words: it may be a part of several.
+        let mut known = Vec::new();
+        for word in words {
+            known.push(word);
+            let parsed = command.clone().try_get_matches_from(&known);
+            if parsed.is_err_and(|error| error.kind() == ErrorKind::UnknownArgument) {
+                known.pop();
+            }
         }
-        let matches = command.ignore_errors(true).try_get_matches_from(words);
+        let matches = command.ignore_errors(true).try_get_matches_from(known);
         matches.is_ok_and(|matches| matches.get_flag("callback"))
     }
 
     /// Whether results must be the same on every processor: as the words say, or else `default`.
     pub fn deterministic_or(&self, default: bool) -> bool {
         self.deterministic || default && !self.no_deterministic
+    }
+
+    /// How much to say.
+    pub fn verbosity(&self) -> Verbosity {
+        match (self.quiet, self.verbose) {
+            (true, _) => Verbosity::Quiet,
+            (false, true) => Verbosity::Verbose,
+            (false, false) => Verbosity::Normal,
+        }
     }
 
     /// The classes to report; none for all.
@@ -285,6 +442,14 @@ fn bytes(text: &str) -> Result<u64, String> {
     match number.zip(unit).map(|(number, unit)| number * unit) {
         Some(bytes) if bytes >= 1.0 && bytes < 2f64.powi(53) => Ok(bytes as u64),
         _ => Err("expected a number of bytes, such as 500000 or 64M".into()),
+    }
+}
+
+/// The address of a mirror.
+pub fn mirror(text: &str) -> Result<Url, String> {
+    match Url::parse(text) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(url),
+        _ => Err("expected an http or https address, such as https://mirror.example.org".into()),
     }
 }
 

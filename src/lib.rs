@@ -1,8 +1,8 @@
 //! The program `maskrcnn` as a library, so that each of its parts can be imported and tested.
 //!
 //! [`cli`] has the words, [`options`] what they mean where the program runs, [`run`] does it,
-//! [`output`] keeps the files, [`terminal`] prints, [`iexec`] is the same in a task. For the
-//! network itself take the crate `maskrcnn`.
+//! [`weights`] has those that have a name, [`output`] keeps the files, [`terminal`] prints as much as the [`verbosity`] says, [`iexec`] is
+//! the same in a task. For the network itself take the crate `maskrcnn`.
 
 pub mod cli;
 mod environment;
@@ -13,14 +13,20 @@ pub mod output;
 pub mod run;
 mod signals;
 pub mod terminal;
+pub mod verbosity;
+pub mod weights;
 
 use std::env;
 use std::process::ExitCode;
 
-use cli::Args;
+use anyhow::Result;
+use cli::{Args, CommandLine, Inspect, Job, Request, WeightsAction};
 use iexec::Task;
-use options::{Options, Place, Verbosity};
+use options::{Options, Place};
 use output::OutputDir;
+use terminal::Terminal;
+use verbosity::Verbosity;
+use weights::Cache;
 
 /// Everything, with the words and the environment of this process.
 ///
@@ -46,10 +52,67 @@ pub fn main() -> ExitCode {
 /// True when every image was done. Prints help, version or a usage error and exits when that is all
 /// there is to do.
 fn command_line() -> bool {
-    let options = Args::parse_words(env::args_os()).and_then(|args| {
-        let place = Place::command_line(&args)?;
-        Options::new(args, place)
-    });
+    match CommandLine::parse_words(env::args_os()) {
+        Ok(Request::Segment(args)) => segment(*args),
+        Ok(Request::Job(job)) => match do_job(job) {
+            Ok(()) => true,
+            Err(error) => {
+                errors::print(&error, false);
+                false
+            }
+        },
+        Err(error) => error.exit(),
+    }
+}
+
+/// A job beside the main one.
+fn do_job(job: Job) -> Result<()> {
+    signals::handle()?;
+    let action = match job {
+        Job::Weights { action } => action,
+        Job::Inspect(args) => return inspect(&args),
+        Job::Convert(args) => {
+            let line = weights::files::convert(&args)?;
+            return Terminal::new(Verbosity::Normal, 0).summary(&line);
+        }
+    };
+    let (quiet, line) = match action {
+        None | Some(WeightsAction::List) => {
+            let table = weights::command::list(Cache::of_user().as_ref());
+            (false, table.trim_end().to_owned())
+        }
+        Some(WeightsAction::Fetch(args)) => {
+            let (options, mirror) =
+                options::weights_fetch(&args).unwrap_or_else(|error| error.exit());
+            let verbosity = if args.quiet {
+                Verbosity::Quiet
+            } else {
+                Verbosity::Normal
+            };
+            let terminal = Terminal::new(verbosity, 0);
+            let line = weights::command::fetch(&args.name, mirror.as_ref(), options, &terminal)?;
+            (args.quiet, line)
+        }
+        Some(WeightsAction::Remove { name }) => (false, weights::command::remove(&name)?),
+    };
+    let verbosity = if quiet {
+        Verbosity::Quiet
+    } else {
+        Verbosity::Normal
+    };
+    Terminal::new(verbosity, 0).summary(&line)
+}
+
+/// Prints what a checkpoint is, and after that why it is no network, when it is none.
+fn inspect(args: &Inspect) -> Result<()> {
+    let (text, verdict) = weights::files::inspect(args)?;
+    Terminal::new(Verbosity::Normal, 0).summary(text.trim_end())?;
+    verdict
+}
+
+/// The main job. True when every image was done.
+fn segment(args: Args) -> bool {
+    let options = Place::command_line(&args).and_then(|place| Options::new(args, place));
     let options = options.unwrap_or_else(|error| error.exit());
     environment::settle(options.deterministic);
     let outcome = signals::handle()

@@ -1,13 +1,17 @@
 //! What the program does: what the words say ([`Args`]), where it runs ([`Place`]) -> [`Options`].
 
 use std::env;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use intake::{Address, FetchOptions, Proxies};
+use intake::{Address, FetchOptions, Proxies, WEIGHTS_TIME};
 use maskrcnn::{Device, SegmentOptions, Style};
+use url::Url;
 
-use crate::cli::{Args, DEFAULT_OUTPUT, MEGA, usage_error};
+use crate::cli::{self, Args, DEFAULT_OUTPUT, FetchWeights, MEGA, Mirror, usage_error};
+use crate::verbosity::Verbosity;
+use crate::weights::{Cache, Source};
 
 /// What the program is to do.
 #[derive(Debug)]
@@ -18,8 +22,14 @@ pub struct Options {
     pub naming: Naming,
     /// Where the results go.
     pub output: PathBuf,
-    /// The weights; none for the embedded ones, and never standard input.
-    pub weights: Option<Address>,
+    /// The weights; none for those that the program brings itself.
+    pub weights: Option<Source>,
+    /// Names of the classes; none for the weights' own.
+    pub labels: Option<Address>,
+    /// What is laid over the blueprint of the weights.
+    pub blueprint: Option<Address>,
+    /// Which network of the weights' file, where it holds several.
+    pub checkpoint_key: Option<String>,
     /// Largest image to read, in pixels.
     pub max_pixels: u64,
     /// How addresses are fetched.
@@ -47,28 +57,6 @@ pub enum Naming {
     ByNumber(Vec<usize>),
 }
 
-/// How much to say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Verbosity {
-    /// Errors only.
-    Quiet,
-    /// A line for each image.
-    Normal,
-    /// How long each stage took, too.
-    Verbose,
-}
-
-impl Verbosity {
-    /// As the words say.
-    pub fn of(args: &Args) -> Self {
-        match (args.quiet, args.verbose) {
-            (true, _) => Self::Quiet,
-            (false, true) => Self::Verbose,
-            (false, false) => Self::Normal,
-        }
-    }
-}
-
 /// Where the program runs, as far as that settles what the words leave open or may not ask for.
 #[derive(Debug)]
 pub struct Place {
@@ -78,8 +66,8 @@ pub struct Place {
     pub naming: Naming,
     /// Where the results go.
     pub output: PathBuf,
-    /// The weights.
-    pub weights: Option<Address>,
+    /// The weights; none for those that the program brings itself.
+    pub weights: Option<Source>,
     /// Where weights are kept while they are used.
     pub temporary: PathBuf,
     /// Through whom to connect.
@@ -122,11 +110,13 @@ impl Place {
         let images: Vec<_> = args.images.iter().map(|name| Address::new(name)).collect();
         check_standard_input(&images).map_err(usage_error)?;
         let public_only = args.public_only;
+        let mirror = mirror(&args.mirror)?;
+        let source = |word: &OsString| Source::new(word, mirror.as_ref(), Cache::of_user());
         Ok(Self {
             images,
             naming: Naming::ByImage,
             output: args.output.clone(),
-            weights: args.weights.as_deref().map(Address::not_standard_input),
+            weights: args.weights.as_ref().map(source),
             temporary: env::temp_dir(),
             proxies: if public_only {
                 Proxies::default()
@@ -167,6 +157,9 @@ impl Options {
             naming: place.naming,
             output: place.output,
             weights: place.weights,
+            labels: args.labels.as_deref().map(Address::not_standard_input),
+            blueprint: args.blueprint.as_deref().map(Address::not_standard_input),
+            checkpoint_key: args.checkpoint_key.clone(),
             max_pixels: (args.max_megapixels * MEGA).min(place.limits.pixels),
             fetch: FetchOptions {
                 max_image_bytes: args.max_bytes.min(place.limits.image_bytes),
@@ -187,13 +180,48 @@ impl Options {
                 max_detections: args.max_detections,
             },
             style: (!args.json_only).then_some(style),
-            verbosity: Verbosity::of(&args),
+            verbosity: args.verbosity(),
         })
     }
 
     /// Where results go when the command line does not say.
     pub fn default_output() -> &'static Path {
         Path::new(DEFAULT_OUTPUT)
+    }
+}
+
+/// How weights are fetched by themselves.
+///
+/// # Errors
+///
+/// When the environment names a mirror that is none.
+pub fn weights_fetch(args: &FetchWeights) -> Result<(FetchOptions, Option<Url>), clap::Error> {
+    let options = FetchOptions {
+        max_image_bytes: 0,
+        max_weights_bytes: None,
+        // Of which weights get so many.
+        timeout: Duration::from_secs(args.timeout) / WEIGHTS_TIME,
+        public_only: false,
+        ipfs_gateways: Vec::new(),
+        ca_file: args.ca_file.clone(),
+        proxies: proxies(),
+        temporary: env::temp_dir(),
+    };
+    Ok((options, mirror(&args.mirror)?))
+}
+
+/// The mirror that the words name, else the one that the environment names.
+#[expect(clippy::disallowed_methods, reason = "a mirror may be named there")]
+fn mirror(words: &Mirror) -> Result<Option<Url>, clap::Error> {
+    const VARIABLE: &str = "MASKRCNN_MIRROR";
+    if words.url.is_some() {
+        return Ok(words.url.clone());
+    }
+    match env::var(VARIABLE) {
+        Ok(text) if !text.is_empty() => cli::mirror(&text)
+            .map(Some)
+            .map_err(|expected| usage_error(format!("{VARIABLE} is `{text}`; {expected}"))),
+        _ => Ok(None),
     }
 }
 
@@ -232,12 +260,16 @@ mod tests {
     use url::Url;
 
     use super::*;
+    use crate::cli::{CommandLine, Request};
 
     fn options(args: &[&str]) -> Result<Options, ErrorKind> {
         let words = std::iter::once("maskrcnn").chain(args.iter().copied());
-        let parsed = Args::parse_words(words.map(Into::into)).and_then(|args| {
+        let parsed = CommandLine::parse_words(words.map(Into::into)).and_then(|request| {
+            let Request::Segment(args) = request else {
+                panic!("it is the main job")
+            };
             let place = Place::command_line(&args)?;
-            Options::new(args, place)
+            Options::new(*args, place)
         });
         parsed.map_err(|error| error.kind())
     }
@@ -245,6 +277,7 @@ mod tests {
     #[test]
     fn the_definition_of_the_command_line_is_consistent() {
         Args::command().debug_assert();
+        CommandLine::command().debug_assert();
     }
 
     #[test]
@@ -303,6 +336,10 @@ mod tests {
             &["-Z", "--max-bytes", "many", "--callback", "a.jpg"],
             &["-q", "-v", "--nonsense=5", "--callback"],
             &["--callback", "--help"],
+            // What is unknown is the beginning of it, or one of several letters.
+            &["--callback", "--call"],
+            &["--callback", "--c=5", "a.jpg"],
+            &["-qZ", "--callback"],
         ] {
             assert!(asks(words), "{words:?}");
         }
@@ -311,6 +348,7 @@ mod tests {
             // An image, the value of an option, and another word.
             &["-t", "9", "--", "--callback"],
             &["--nonsense", "callback"],
+            &["--call", "a.jpg"],
         ] {
             assert!(!asks(words), "{words:?}");
         }
@@ -405,11 +443,21 @@ mod tests {
     #[test]
     fn weights_are_a_file_or_an_address_and_never_standard_input() {
         let weights = |name| options(&["-w", name, "a.png"]).unwrap().weights.unwrap();
-        assert_eq!(weights("-"), Address::File("-".into()));
+        assert_eq!(weights("-"), Source::At(Address::File("-".into())));
         assert!(matches!(
             weights("https://example.org/w.pth"),
-            Address::Http(_)
+            Source::At(Address::Http(_))
         ));
+    }
+
+    #[test]
+    fn a_key_of_the_checkpoint_is_taken_as_it_is() {
+        let key = |args: &[&str]| options(args).unwrap().checkpoint_key;
+        assert_eq!(key(&["a.png"]), None);
+        assert_eq!(
+            key(&["--checkpoint-key", "state_dict.ema model", "a.png"]),
+            Some("state_dict.ema model".to_owned())
+        );
     }
 
     #[test]
@@ -454,7 +502,9 @@ mod tests {
     fn of_deterministic_and_its_opposite_the_last_counts() {
         let of = |args: &[&str], default| {
             let words = ["maskrcnn", "a.png"].iter().chain(args).map(Into::into);
-            Args::parse_words(words).unwrap().deterministic_or(default)
+            Args::parse_in_task(words)
+                .unwrap()
+                .deterministic_or(default)
         };
         assert_eq!((of(&[], false), of(&[], true)), (false, true));
         for default in [false, true] {

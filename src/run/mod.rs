@@ -12,7 +12,7 @@ use std::sync::mpsc::channel;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use detections::image_id;
+use detections::{ImageInfo, Report, image_id};
 use intake::{Address, Fetcher};
 use maskrcnn::{Detection, SegmentOptions, Size};
 
@@ -21,7 +21,7 @@ use self::reader::Photo;
 use self::timed::Timed;
 use crate::options::{Naming, Options};
 use crate::output::names::{Name, Names, Owner};
-use crate::output::{Artefact, OutputDir};
+use crate::output::{Artefact, Kind, OutputDir};
 use crate::terminal::Terminal;
 
 /// What a run came to.
@@ -133,6 +133,7 @@ fn plan(options: &Options, names: &mut Names) -> Vec<Name> {
             let name = |number: &usize| Name {
                 stem: number.to_string(),
                 reason: None,
+                namesakes: Vec::new(),
             };
             numbers.iter().map(name).collect()
         }
@@ -195,9 +196,14 @@ impl Run<'_> {
             start = Instant::now();
         };
         let found = network.segment_observed(&photo.pixels, &options.segment, &mut on_stage)?;
-        let sha256 = photo.sha256.clone();
-        let info = &self.model.info;
-        let contents = artefacts::make(image, id, photo, &found, info, options, terminal)?;
+        let Photo {
+            sha256,
+            pixels,
+            icc_profile,
+            ..
+        } = photo;
+        let icc_profile = icc_profile.as_deref();
+        let picture = artefacts::picture(pixels, icc_profile, &found, options, terminal)?;
 
         let start = Instant::now();
         let lock = self.output.lock();
@@ -205,8 +211,15 @@ impl Run<'_> {
             Naming::ByImage => self.names.settle(planned, Owner::new(image, Some(&sha256))),
             Naming::ByNumber(_) => planned,
         };
+        let id = artefacts::id(image, id, &name.namesakes, &sha256);
+        let info = ImageInfo::new(id, &image.name(), sha256.clone(), size);
+        let model = self.model.info.clone();
+        let report = Report::new(info, model, &options.segment, &found);
+        let report = report.to_json().into_bytes();
+        let contents = picture.map(|picture| (Kind::Picture, picture));
+        let contents = contents.into_iter().chain([(Kind::Report, report)]);
         let named = |(kind, bytes)| self.output.artefact(kind, &name.stem, bytes);
-        let artefacts: Vec<Artefact> = contents.into_iter().map(named).collect();
+        let artefacts: Vec<Artefact> = contents.map(named).collect();
         let written: Vec<_> = artefacts
             .iter()
             .map(|artefact| artefact.path.display().to_string())

@@ -1,16 +1,20 @@
 //! The network that a run asks, and what reports say about it.
 
 use std::env;
+use std::fs::File;
+use std::io::Seek;
 use std::os::fd::AsRawFd;
 use std::path::Path;
 
 use anyhow::{Context, Result};
 use intake::{Address, Fetcher};
-use maskrcnn::{MaskRcnn, ModelInfo, Weights};
+use maskrcnn::{MaskRcnn, ModelInfo, ReadOptions, Weights};
 
 use super::timed::Timed;
+use crate::errors::Code;
 use crate::options::Options;
 use crate::terminal::Terminal;
+use crate::weights::{Named, Source, catalogue};
 
 /// A network and what reports say about it.
 pub(super) struct Model {
@@ -31,23 +35,43 @@ impl Model {
     pub fn load(options: &Options, fetcher: &Fetcher, terminal: &Terminal) -> Result<Self> {
         let loaded = Timed::of(|| {
             let baked = baked();
-            let (weights, file) = match options.weights.as_ref().or(baked.as_ref()) {
-                None => {
+            let source = options.weights.as_ref().or(baked.as_ref());
+            let mut read = ReadOptions::default();
+            read.key.clone_from(&options.checkpoint_key);
+            let (weights, file) = match source.unwrap_or(&Source::Embedded) {
+                Source::Embedded if read.key.is_some() => {
+                    let message = "--checkpoint-key is for a checkpoint that -w names; \
+                                   there is one network built in";
+                    return Err(Code::CommandLine.error(message));
+                }
+                Source::Embedded => {
                     let weights =
                         Weights::embedded().context("cannot load the weights that are built in")?;
                     (weights, Weights::EMBEDDED_NAME.to_owned())
                 }
-                Some(address) => {
+                Source::At(address) => {
                     let weights = match address.path() {
-                        Some(path) => Weights::open(path).map_err(Into::into),
-                        None => fetch(address, fetcher, terminal),
+                        Some(path) => Weights::open_with(path, &read).map_err(Into::into),
+                        None => fetch(address, read, fetcher, terminal),
                     };
+                    (
+                        weights.with_context(|| cannot_load(address))?,
+                        address.file_name(),
+                    )
+                }
+                Source::Named(named) => {
+                    let weights = by_name(named, read, fetcher, terminal);
+                    let name = named.entry.name;
                     let weights =
-                        weights.with_context(|| format!("cannot load the weights `{address}`"))?;
-                    (weights, address.file_name())
+                        weights.with_context(|| format!("cannot load the weights {name}"))?;
+                    (weights, named.entry.file().to_owned())
                 }
             };
+            let weights = adapted(weights, options, fetcher, terminal)?;
             let (sha256, family) = (weights.sha256(), weights.family());
+            if let Some(Source::Named(named)) = source {
+                named.check(&sha256)?;
+            }
             let info = ModelInfo::new(family, &file, sha256.clone(), weights.labels());
             terminal.detail(&format!(
                 "model: {family} on {} with {} threads; weights: {file}, read as {}",
@@ -55,6 +79,9 @@ impl Model {
                 maskrcnn::threads(),
                 weights.format()
             ));
+            if !weights.wrapper().is_none() {
+                terminal.detail(&format!("weights of {}", weights.wrapper()));
+            }
             let network =
                 MaskRcnn::new(weights, options.device).context("cannot set up the model")?;
             network.check(&options.segment)?;
@@ -71,18 +98,106 @@ impl Model {
 
 /// The weights that whoever installed the program put beside it, instead of the embedded ones:
 /// container images do.
-fn baked() -> Option<Address> {
+fn baked() -> Option<Source> {
     let path = env::current_exe().ok()?.with_file_name("weights");
-    path.is_file().then_some(Address::File(path))
+    path.is_file().then_some(Source::At(Address::File(path)))
+}
+
+/// What was to be done with the weights at `address`, and whether a name was meant.
+fn cannot_load(address: &Address) -> String {
+    let meant = match address {
+        Address::File(path) if !path.exists() => path.to_str().and_then(catalogue::nearest),
+        _ => None,
+    };
+    match meant {
+        Some(name) => {
+            format!("cannot load the weights `{address}`; did you mean those called `{name}`?")
+        }
+        None => format!("cannot load the weights `{address}`"),
+    }
+}
+
+/// Weights of the catalogue: out of the cache, where there is one, fetched into it when they are not
+/// there.
+fn by_name(
+    named: &Named,
+    read: ReadOptions,
+    fetcher: &Fetcher,
+    terminal: &Terminal,
+) -> Result<Weights> {
+    let Named {
+        entry,
+        address,
+        cache,
+    } = named;
+    named.check_family()?;
+    match cache {
+        None => fetch(address, read, fetcher, terminal),
+        Some(cache) => {
+            let path = Timed::of(|| cache.fetch(entry, address, fetcher, terminal))?;
+            terminal.stage(&"fetch the weights", path.took);
+            Ok(Weights::open_with(&path.value, &read)?)
+        }
+    }
+}
+
+/// The weights with the blueprint and the names of classes that the options name.
+fn adapted(
+    mut weights: Weights,
+    options: &Options,
+    fetcher: &Fetcher,
+    terminal: &Terminal,
+) -> Result<Weights> {
+    if let Some(address) = &options.blueprint {
+        let json = open(address, fetcher, terminal);
+        let with_blueprint = json.and_then(|json| Ok(weights.with_blueprint(json)?));
+        weights =
+            with_blueprint.with_context(|| format!("cannot use the blueprint `{address}`"))?;
+    }
+    if let Some(address) = &options.labels {
+        let labels = open(address, fetcher, terminal);
+        let with_labels = labels.and_then(|labels| Ok(weights.with_labels(labels)?));
+        weights = with_labels.with_context(|| format!("cannot use the labels `{address}`"))?;
+    }
+    Ok(weights)
+}
+
+/// The document at `address`, opened.
+fn open(address: &Address, fetcher: &Fetcher, terminal: &Terminal) -> Result<File> {
+    match address.path() {
+        Some(path) => File::open(path).map_err(|source| {
+            let path = path.to_owned();
+            maskrcnn::Error::ReadFile { path, source }.into()
+        }),
+        None => {
+            let mut file = download(address, fetcher, terminal)?;
+            file.rewind()
+                .context("cannot go back to the beginning of a temporary file")?;
+            Ok(file)
+        }
+    }
 }
 
 /// The weights at `address`, mapped from a temporary file that has no name.
-fn fetch(address: &Address, fetcher: &Fetcher, terminal: &Terminal) -> Result<Weights> {
+fn fetch(
+    address: &Address,
+    mut read: ReadOptions,
+    fetcher: &Fetcher,
+    terminal: &Terminal,
+) -> Result<Weights> {
+    let file = download(address, fetcher, terminal)?;
+    // The path under which a process finds its own open files.
+    let path = format!("/dev/fd/{}", file.as_raw_fd());
+    // What stands beside it there is this process's own.
+    read.shards = false;
+    Ok(Weights::open_with(Path::new(&path), &read)?)
+}
+
+/// What is at `address`, in a temporary file that has no name, at its end.
+fn download(address: &Address, fetcher: &Fetcher, terminal: &Terminal) -> Result<File> {
     let fetched = Timed::of(|| Ok(fetcher.weights(address)?))?;
     let notes = fetched.value.notes.iter();
     notes.for_each(|note| terminal.detail(&format!("{address}: {note}")));
     terminal.stage(&"fetch the weights", fetched.took);
-    // The path under which a process finds its own open files.
-    let path = format!("/dev/fd/{}", fetched.value.content.as_raw_fd());
-    Ok(Weights::open(Path::new(&path))?)
+    Ok(fetched.value.content)
 }

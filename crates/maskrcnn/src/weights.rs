@@ -2,12 +2,14 @@
 //! them.
 
 use std::fmt;
+use std::io::Read;
 use std::path::Path;
 
 use crate::blueprint::Blueprint;
-use crate::checkpoint::{Checkpoint, StateDict, safetensors};
-use crate::error::Result;
-use crate::family::{self, Meaning};
+use crate::checkpoint::{Checkpoint, Choose, StateDict, safetensors};
+use crate::class_names;
+use crate::error::{Error, Result};
+use crate::family::{self, Meaning, Wrapper};
 use crate::labels::Labels;
 
 /// The parameters of a network, its blueprint and its classes, read from a checkpoint and not yet a
@@ -15,6 +17,28 @@ use crate::labels::Labels;
 pub struct Weights {
     pub(crate) checkpoint: Checkpoint,
     pub(crate) meaning: Meaning,
+    wrapper: Wrapper,
+}
+
+/// What of a file is wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ReadOptions {
+    /// Which of several networks in one file: some of the keys that lead to it, joined by dots, such
+    /// as `model_ema`. Without it, it is the one that fits; of several the one that is no average
+    /// of the weights, then the one under a usual key (`model`, `state_dict`).
+    pub key: Option<String>,
+    /// Whether files beside the one that is named may be read, where a checkpoint is in several.
+    pub shards: bool,
+}
+
+impl Default for ReadOptions {
+    fn default() -> Self {
+        Self {
+            key: None,
+            shards: true,
+        }
+    }
 }
 
 impl fmt::Debug for Weights {
@@ -49,17 +73,32 @@ impl Weights {
     ///
     /// Never, unless the program was built with another file in its place.
     pub fn embedded() -> Result<Self> {
-        Self::from_checkpoint(Checkpoint::from_static(EMBEDDED)?)
+        Self::read(&ReadOptions::default(), |choose| {
+            Checkpoint::from_static_choosing(EMBEDDED, choose)
+        })
     }
 
     /// The checkpoint in a file: safetensors, or either form of PyTorch's `.pth`, told apart by
-    /// content. The file is mapped into memory and must not change until a network was made of it.
+    /// content. The network may be wrapped by what trained it, and stand beside other things
+    /// ([`Wrapper`]). The file is mapped into memory and must not change until a network was made
+    /// of it. One of several files, or their index, is read with the others beside it.
     ///
     /// # Errors
     ///
     /// When the file cannot be read, is no checkpoint, is damaged, or belongs to no known family.
     pub fn open(path: &Path) -> Result<Self> {
-        Self::from_checkpoint(Checkpoint::open(path)?)
+        Self::open_with(path, &ReadOptions::default())
+    }
+
+    /// The same, of what the options say.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`open`](Self::open), and when there is no such key.
+    pub fn open_with(path: &Path, options: &ReadOptions) -> Result<Self> {
+        Self::read(options, |choose| {
+            Checkpoint::open_choosing(path, options.shards, choose)
+        })
     }
 
     /// The checkpoint in memory, as [`open`](Self::open).
@@ -68,14 +107,38 @@ impl Weights {
     ///
     /// When the bytes are no checkpoint, are damaged, or belong to no known family.
     pub fn from_bytes(bytes: Vec<u8>) -> Result<Self> {
-        Self::from_checkpoint(Checkpoint::from_bytes(bytes)?)
+        Self::from_bytes_with(bytes, &ReadOptions::default())
     }
 
-    fn from_checkpoint(mut checkpoint: Checkpoint) -> Result<Self> {
+    /// The same, of what the options say.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`from_bytes`](Self::from_bytes), and when there is no such key.
+    pub fn from_bytes_with(bytes: Vec<u8>, options: &ReadOptions) -> Result<Self> {
+        Self::read(options, |choose| {
+            Checkpoint::from_bytes_choosing(bytes, choose)
+        })
+    }
+
+    fn read(
+        options: &ReadOptions,
+        read: impl FnOnce(&mut Choose<'_>) -> Result<Checkpoint>,
+    ) -> Result<Self> {
+        let mut choice = None;
+        let mut checkpoint = read(&mut |candidates| {
+            let chosen = family::choose(candidates, options.key.as_deref())?;
+            Ok(choice.insert(chosen).candidate)
+        })?;
+        let wrapper = match choice {
+            Some(choice) => family::unwrap(&mut checkpoint.tensors, choice)?,
+            None => Wrapper::default(),
+        };
         let meaning = family::adapt(&mut checkpoint)?;
         Ok(Self {
             checkpoint,
             meaning,
+            wrapper,
         })
     }
 
@@ -92,7 +155,15 @@ impl Weights {
 
     /// How the checkpoint is stored, in words, such as `safetensors`.
     pub fn format(&self) -> impl fmt::Display + use<> {
-        self.checkpoint.format
+        match self.checkpoint.files {
+            1 => self.checkpoint.format.to_string(),
+            files => format!("{} in {files} files", self.checkpoint.format),
+        }
+    }
+
+    /// What stood around the network in its file, and what was left alone there.
+    pub fn wrapper(&self) -> &Wrapper {
+        &self.wrapper
     }
 
     /// The SHA-256 of the checkpoint file in hexadecimal digits. Reads all of it.
@@ -105,12 +176,48 @@ impl Weights {
         self.meaning.labels.named().map(|label| &*label.name)
     }
 
+    /// The same weights with other names for the classes: from a text with a name a line, a JSON list
+    /// of names, or COCO annotations, whose numbers of the categories are taken, too. A background
+    /// in front is recognised.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Labels`] when it is none of these, or names another number of classes than the
+    /// network has.
+    pub fn with_labels(mut self, labels: impl Read) -> Result<Self> {
+        self.meaning.labels = class_names::read(labels, self.meaning.blueprint.num_classes)?;
+        Ok(self)
+    }
+
+    /// The same weights with another blueprint: `json`, an object with those fields that differ, laid
+    /// over the one that there is. docs/blueprint.md lists them.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Blueprint`], with the path of the field, when there is no such field, or it cannot
+    /// have this value. Whether it is a blueprint of these tensors shows when a network is made.
+    pub fn with_blueprint(mut self, json: impl Read) -> Result<Self> {
+        self.meaning.blueprint = self.meaning.blueprint.overlaid(json)?;
+        Ok(self)
+    }
+
+    /// The tensors, under canonical names, sorted by these.
+    pub fn tensors(&self) -> &StateDict {
+        &self.checkpoint.tensors
+    }
+
     /// What a network is built of: its tensors under canonical names, its blueprint, its classes.
-    pub(crate) fn into_parts(self) -> (StateDict, Blueprint, Labels) {
+    ///
+    /// # Errors
+    ///
+    /// When blueprint and tensors do not agree on classes or anchors.
+    pub(crate) fn into_parts(self) -> Result<(StateDict, Blueprint, Labels)> {
         let Meaning {
             blueprint, labels, ..
         } = self.meaning;
-        (self.checkpoint.tensors, blueprint, labels)
+        let tensors = self.checkpoint.tensors;
+        check_agreement(&blueprint, &tensors)?;
+        Ok((tensors, blueprint, labels))
     }
 
     /// Writes the checkpoint as safetensors with canonical names, which [`open`](Self::open) reads
@@ -125,4 +232,40 @@ impl Weights {
         let half = precision == Precision::Half;
         safetensors::save(path, self.checkpoint.tensors, &metadata, half)
     }
+}
+
+/// Checks what a blueprint says of classes and anchors against the layers that predict for each of
+/// them. Other sizes are those of tensors alone: there the error names the tensor.
+///
+/// # Errors
+///
+/// When they do not agree. A tensor that is missing agrees: building the network names it.
+fn check_agreement(blueprint: &Blueprint, tensors: &StateDict) -> Result<()> {
+    let ratios = blueprint.rpn.aspect_ratios.len() as i64;
+    let rules = [
+        (
+            "num_classes",
+            blueprint.num_classes,
+            "roi_heads.box_predictor.cls_score.weight",
+            "classes, the background among them",
+        ),
+        (
+            "rpn.aspect_ratios",
+            ratios,
+            "rpn.head.cls_logits.weight",
+            "anchors a cell, one of each ratio",
+        ),
+    ];
+    for (field, expected, name, what) in rules {
+        if let Some(shape) = tensors.shape(name)
+            && shape.first() != Some(&expected)
+        {
+            return Err(Error::Blueprint {
+                reason: format!(
+                    "{field}: expected it to fit tensor `{name}` of shape {shape:?}, found {expected} {what}"
+                ),
+            });
+        }
+    }
+    Ok(())
 }

@@ -1,0 +1,214 @@
+//! `maskrcnn inspect` and `maskrcnn convert`: what a file of weights is, and the same written so that
+//! it says so itself.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use maskrcnn::blueprint::{BackboneBlueprint, Block};
+use maskrcnn::checkpoint::{Checkpoint, StateDict};
+use maskrcnn::{Device, MaskRcnn, Precision, ReadOptions, Weights};
+
+use super::{Cache, Source};
+use crate::cli::{Convert, Inspect};
+use crate::errors::Code;
+
+/// How many tensors of an unfamiliar file are shown.
+const SHOWN: usize = 12;
+
+/// What a checkpoint is, in lines, and why it is no network, when it is none.
+///
+/// # Errors
+///
+/// When there is no such file.
+pub fn inspect(args: &Inspect) -> Result<(String, Result<()>)> {
+    let mut text = String::new();
+    let weights = match open(args) {
+        Ok(weights) => weights,
+        Err(error) => {
+            if let Some(tensors) = path(args)?.and_then(|path| Checkpoint::open(&path).ok()) {
+                unfamiliar(&mut text, &tensors);
+            }
+            return Ok((text, Err(error)));
+        }
+    };
+    let mut line = |name: &str, value: &str| {
+        writeln!(text, "{name:<11} {value}").expect("text takes text");
+    };
+    line("family", weights.family());
+    line("backbone", &backbone(&weights.blueprint().backbone));
+    let labels: Vec<_> = weights.labels().collect();
+    line(
+        "classes",
+        &format!("{}: {}", labels.len(), labels.join(", ")),
+    );
+    line("tensors", &sizes(weights.tensors()));
+    line("format", &weights.format().to_string());
+    line("sha256", &weights.sha256());
+    line("found", &weights.wrapper().to_string());
+    let blueprint = serde_json::to_string_pretty(weights.blueprint())
+        .expect("plain data with string keys always serializes");
+    writeln!(text, "blueprint\n{blueprint}").expect("text takes text");
+    let built = MaskRcnn::new(weights, Device::Cpu).map(drop);
+    Ok((text, built.context("it cannot be set up")))
+}
+
+/// Writes a checkpoint under canonical names; the line that says so.
+///
+/// # Errors
+///
+/// When the checkpoint cannot be read or is no network, or the file cannot be written.
+pub fn convert(args: &Convert) -> Result<String> {
+    if let Some(from) = path(&args.from)?
+        && same(&from, &args.to)
+    {
+        let message = format!("refused to replace `{}` by itself", from.display());
+        return Err(Code::ReplacesInput.error(message));
+    }
+    let mut weights = open(&args.from)?;
+    let document = |path: &Path| {
+        File::open(path).with_context(|| format!("cannot open the file `{}`", path.display()))
+    };
+    if let Some(path) = &args.blueprint {
+        weights = weights.with_blueprint(document(path)?)?;
+    }
+    if let Some(path) = &args.labels {
+        weights = weights.with_labels(document(path)?)?;
+    }
+    let (family, classes) = (weights.family().to_owned(), weights.labels().count());
+    let precision = if args.half {
+        Precision::Half
+    } else {
+        Precision::Single
+    };
+    weights.save(&args.to, precision)?;
+    // What cannot be built would be no checkpoint: it shows here and not at the user's.
+    let written = Weights::open(&args.to)?;
+    let sha256 = written.sha256();
+    if let Err(error) = MaskRcnn::new(written, Device::Cpu) {
+        fs::remove_file(&args.to).ok();
+        return Err(error).context("it is no whole network");
+    }
+    let to = args.to.display();
+    Ok(format!(
+        "{to}: {family}, {classes} classes, sha256 {sha256}"
+    ))
+}
+
+fn open(args: &Inspect) -> Result<Weights> {
+    let mut read = ReadOptions::default();
+    read.key.clone_from(&args.checkpoint_key);
+    match path(args)? {
+        None => Ok(Weights::embedded()?),
+        Some(path) => Weights::open_with(&path, &read)
+            .with_context(|| format!("cannot load the weights `{}`", path.display())),
+    }
+}
+
+/// The file that is meant; none for the weights that are part of the program.
+fn path(args: &Inspect) -> Result<Option<PathBuf>> {
+    match Source::new(&args.file, None, Cache::of_user()) {
+        Source::Embedded => Ok(None),
+        Source::At(address) => match address.path() {
+            Some(path) => Ok(Some(path.to_owned())),
+            None => Err(Code::CommandLine.error(format!(
+                "expected a file, found the address `{address}`; fetch it first"
+            ))),
+        },
+        Source::Named(named) => {
+            let name = named.entry.name;
+            let kept = named
+                .cache
+                .as_ref()
+                .filter(|cache| cache.holds(named.entry));
+            let kept = kept.map(|cache| cache.path(named.entry));
+            kept.map(Some).ok_or_else(|| {
+                Code::UnknownWeights.error(format!(
+                    "the weights {name} are not kept here; `maskrcnn weights fetch {name}` fetches \
+                     them"
+                ))
+            })
+        }
+    }
+}
+
+/// Format, sizes and the first tensors of a file that is no network that is known.
+fn unfamiliar(text: &mut String, checkpoint: &Checkpoint) {
+    let tensors = &checkpoint.tensors;
+    writeln!(text, "format      {}", checkpoint.format).expect("text takes text");
+    writeln!(text, "tensors     {}", sizes(tensors)).expect("text takes text");
+    for (name, parameter) in tensors.iter().take(SHOWN) {
+        let name = name.escape_debug();
+        writeln!(text, "            {name} {:?}", parameter.shape()).expect("text takes text");
+    }
+    if tensors.iter().nth(SHOWN).is_some() {
+        writeln!(text, "            …").expect("text takes text");
+    }
+}
+
+/// How many tensors, numbers and types: `307, 44,401,393 parameters, float32`.
+fn sizes(tensors: &StateDict) -> String {
+    let (mut count, mut parameters, mut types) = (0, 0, BTreeMap::<String, usize>::new());
+    for (_, tensor) in tensors.iter() {
+        count += 1;
+        let elements: i64 = tensor.shape().iter().product();
+        parameters += elements;
+        *types.entry(tensor.dtype().to_string()).or_default() += 1;
+    }
+    let types: Vec<_> = types.into_keys().collect();
+    format!(
+        "{count}, {} parameters, {}",
+        grouped(parameters),
+        types.join(" and ")
+    )
+}
+
+/// A number with commas between thousands.
+fn grouped(number: i64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// The backbone in words, by the name under which people know it where it has one.
+fn backbone(blueprint: &BackboneBlueprint) -> String {
+    let BackboneBlueprint::ResNet(resnet) = blueprint else {
+        return "EfficientNet-Lite0".to_owned();
+    };
+    let per_block = match resnet.block {
+        Block::Basic => 2,
+        _ => 3,
+    };
+    let depth = 2 + per_block * resnet.blocks.iter().sum::<usize>();
+    let name = match (resnet.groups, resnet.width_per_group) {
+        (1, 64) => format!("ResNet-{depth}"),
+        (1, width) => format!("wide ResNet-{depth}, {}-fold", width as f64 / 64.0),
+        (groups, width) => format!("ResNeXt-{depth} {groups}x{width}d"),
+    };
+    format!("{name}, norm epsilon {}", resnet.norm_epsilon)
+}
+
+/// Whether two paths lead to one file.
+fn same(a: &Path, b: &Path) -> bool {
+    let file = |path: &Path| fs::canonicalize(path).ok();
+    file(a).is_some_and(|a| file(b) == Some(a))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thousands_are_grouped() {
+        let grouped = [0, 999, 1000, 44_401_393].map(grouped);
+        assert_eq!(grouped, ["0", "999", "1,000", "44,401,393"]);
+    }
+}

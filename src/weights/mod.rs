@@ -1,0 +1,138 @@
+//! Weights by name: which ones there are, where they come from, and where they are kept; and what
+//! files of weights are.
+
+mod cache;
+pub mod catalogue;
+pub mod command;
+pub mod files;
+
+pub use cache::Cache;
+pub use catalogue::Entry;
+
+use std::ffi::OsStr;
+
+use anyhow::Result;
+use intake::Address;
+use url::Url;
+
+use crate::errors::Code;
+
+/// Where the weights of a run come from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Source {
+    /// The program itself.
+    Embedded,
+    /// A file or an address. Never standard input.
+    At(Address),
+    /// Publishers, by a name of the catalogue.
+    Named(Named),
+}
+
+/// Weights that have a name.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Named {
+    /// What is known of them.
+    pub entry: &'static Entry,
+    /// Where they are fetched from.
+    pub address: Address,
+    /// Where they are kept; none where nothing is kept, as in a task.
+    pub cache: Option<Cache>,
+}
+
+impl Named {
+    /// Refuses weights that would be fetched in vain: of a family that this version does not read.
+    ///
+    /// # Errors
+    ///
+    /// Then, unless they are kept already.
+    pub fn check_family(&self) -> Result<()> {
+        let is_kept = self
+            .cache
+            .as_ref()
+            .is_some_and(|cache| cache.holds(self.entry));
+        if self.entry.is_read || is_kept {
+            return Ok(());
+        }
+        let (name, network) = (self.entry.name, self.entry.network);
+        Err(Code::UnknownWeights.error(format!(
+            "the weights {name} are of {network}, which this version does not read yet; `maskrcnn \
+             weights` lists those that it reads"
+        )))
+    }
+
+    /// Refuses weights that have another SHA-256, in hex, than those of this name must have.
+    ///
+    /// # Errors
+    ///
+    /// Then.
+    pub fn check(&self, sha256: &str) -> Result<()> {
+        let sum = match &self.cache {
+            Some(cache) => cache.sum(self.entry),
+            None => self.entry.sha256.map(str::to_owned),
+        };
+        cache::check(self.entry, sum.as_deref(), sha256)
+    }
+}
+
+impl Source {
+    /// What `word` means: a name of the catalogue, else an address or a path. A file that has such a
+    /// name is reached as `./name`.
+    ///
+    /// `mirror` stands for the publishers' hosts. `cache`: where what is fetched by its name is
+    /// kept.
+    pub fn new(word: &OsStr, mirror: Option<&Url>, cache: Option<Cache>) -> Self {
+        let Some(entry) = word.to_str().and_then(catalogue::find) else {
+            return Self::At(Address::not_standard_input(word));
+        };
+        match entry.address(mirror) {
+            None => Self::Embedded,
+            Some(address) => Self::Named(Named {
+                entry,
+                address,
+                cache,
+            }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_is_a_name_an_address_or_a_path() {
+        let source = |word: &str| Source::new(OsStr::new(word), None, None);
+        assert!(matches!(source("compact"), Source::Embedded));
+        let Source::Named(named) = source("maskrcnn-v1") else {
+            panic!("it is in the catalogue")
+        };
+        let url = "https://download.pytorch.org/models/maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth";
+        assert_eq!(named.address.name(), url);
+        assert!(matches!(
+            source("./maskrcnn-v1"),
+            Source::At(Address::File(_))
+        ));
+        assert!(matches!(
+            source("maskrcnn-v9"),
+            Source::At(Address::File(_))
+        ));
+        assert!(matches!(
+            source("https://example.org/a.pth"),
+            Source::At(Address::Http(_))
+        ));
+    }
+
+    #[test]
+    fn a_mirror_stands_for_the_host() {
+        let mirror = Url::parse("http://127.0.0.1:8080/mirror/").unwrap();
+        let word = OsStr::new("detectron2-r50-3x");
+        let Source::Named(named) = Source::new(word, Some(&mirror), None) else {
+            panic!("it is in the catalogue")
+        };
+        assert_eq!(
+            named.address.name(),
+            "http://127.0.0.1:8080/mirror/detectron2/COCO-InstanceSegmentation/\
+             mask_rcnn_R_50_FPN_3x/137849600/model_final_f10217.pkl"
+        );
+    }
+}
