@@ -1,4 +1,4 @@
-//! Weights of torchvision's `maskrcnn_resnet50_fpn` from a formula, so that none need be stored.
+//! Weights of torchvision's full-size networks from a formula, so that none need be stored.
 //!
 //! The same, bit for bit, as `tests/reference/formula.py`, which says what the formula is and why.
 
@@ -19,7 +19,7 @@ enum Spread {
 use Spread::{Absolute, Gain};
 
 /// (end of the name, centre, spread): the first rule that fits a name holds.
-const RULES: [(&str, f64, Spread); 28] = [
+const RULES: [(&str, f64, Spread); 40] = [
     ("bn1.weight", 1.3, Absolute(0.3)),
     ("bn1.bias", -0.5, Absolute(0.3)),
     ("bn2.weight", 1.3, Absolute(0.3)),
@@ -28,6 +28,16 @@ const RULES: [(&str, f64, Spread); 28] = [
     ("bn3.bias", 0.0, Absolute(0.2)),
     ("downsample.1.weight", 0.8, Absolute(0.2)),
     ("downsample.1.bias", -0.2, Absolute(0.2)),
+    ("box_head.0.1.weight", 1.0, Absolute(0.3)),
+    ("box_head.1.1.weight", 1.0, Absolute(0.3)),
+    ("box_head.2.1.weight", 1.0, Absolute(0.3)),
+    ("box_head.3.1.weight", 1.0, Absolute(0.3)),
+    ("box_head.0.1.bias", -0.5, Absolute(0.3)),
+    ("box_head.1.1.bias", -0.5, Absolute(0.3)),
+    ("box_head.2.1.bias", -0.5, Absolute(0.3)),
+    ("box_head.3.1.bias", -0.5, Absolute(0.3)),
+    (".1.weight", 1.0, Absolute(0.3)),
+    (".1.bias", -0.2, Absolute(0.2)),
     ("running_mean", 0.0, Absolute(0.2)),
     ("running_var", 1.0, Absolute(0.4)),
     ("inner_blocks.0.0.weight", 0.0, Gain(0.5)),
@@ -42,6 +52,8 @@ const RULES: [(&str, f64, Spread); 28] = [
     ("rpn.head.bbox_pred.weight", 0.0, Gain(0.2)),
     ("box_head.fc6.weight", 0.0, Gain(1.2)),
     ("box_head.fc6.bias", -0.5, Absolute(0.5)),
+    ("box_head.5.weight", 0.0, Gain(2.3)),
+    ("box_head.5.bias", -1.5, Absolute(0.5)),
     ("box_head.fc7.weight", 0.0, Gain(1.2)),
     ("box_head.fc7.bias", -0.5, Absolute(0.3)),
     ("box_predictor.cls_score.weight", 0.0, Gain(3.0)),
@@ -50,14 +62,23 @@ const RULES: [(&str, f64, Spread); 28] = [
     ("bias", 0.0, Absolute(0.1)),
 ];
 
-/// The values of the tensor called `name`, in row-major order.
-pub fn fill(name: &str, shape: &[i64]) -> Vec<f32> {
-    let unit = if name.ends_with("box_head.fc6.weight") {
+/// The first fully connected layer of the box head, in v1 and in v2.
+const ODD: [&str; 2] = ["box_head.fc6.weight", "box_head.5.weight"];
+
+/// The values of the tensor called `name`, in row-major order; `basic_blocks` says of which kind
+/// its network's are.
+pub fn fill(name: &str, shape: &[i64], basic_blocks: bool) -> Vec<f32> {
+    let unit = if ODD.iter().any(|end| name.ends_with(end)) {
         odd_unit
     } else {
         hashed_unit
     };
-    let (centre, spread) = distribution(name, shape);
+    let role = if basic_blocks {
+        name.replace(".bn2.", ".bn3.")
+    } else {
+        name.to_owned()
+    };
+    let (centre, spread) = distribution(&role, shape);
     let seed = fnv1a(name);
     let count = shape.iter().product::<i64>() as u64;
     let mut values: Vec<f32> = (0..count)

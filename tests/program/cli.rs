@@ -462,7 +462,8 @@ fn threshold_classes_and_limit_narrow_the_report() {
             },
         )
     };
-    let all = run(&["cat.png"]);
+    // The cat is found a second time, with a low score.
+    let all = run(&["-t", "0.1", "cat.png"]);
     assert!(labels(&all).len() > 1);
     // Exactly the second score: a threshold that is met is met.
     let second = &all["detections"][1]["score"];
@@ -472,7 +473,7 @@ fn threshold_classes_and_limit_narrow_the_report() {
         all["detections"].as_array().unwrap()[..2]
     );
     assert_eq!(&sure["options"]["score_threshold"], second);
-    let limited = run(&["--max-detections", "1", "cat.png"]);
+    let limited = run(&["-t", "0.1", "--max-detections", "1", "cat.png"]);
     assert_eq!(
         limited["detections"].as_array().unwrap()[..],
         all["detections"].as_array().unwrap()[..1]
@@ -823,4 +824,53 @@ fn help_and_version_go_to_standard_output() {
         .success()
         .stdout(starts_with(version))
         .stderr(is_empty());
+}
+
+#[test]
+fn classes_can_be_named_by_a_file() {
+    let folder = folder();
+    let names: String = (1..=20).map(|n| format!("thing {n}\n")).collect();
+    fs::write(folder.path().join("names.txt"), &names).unwrap();
+    let args = ["--labels", "names.txt", "--json-only", "dog.jpg"];
+    maskrcnn(&folder, &args).assert().success();
+    // The embedded network's dog is its eleventh class.
+    assert!(labels(&report(&folder, "out/dog.json")).contains(&"thing 11"));
+
+    let address = format!("data:,{}", names.trim_end().replace('\n', "%0A"));
+    let args = ["--labels", &address, "--classes", "thing 11", "dog.jpg"];
+    maskrcnn(&folder, &args).assert().success();
+
+    fs::write(folder.path().join("names.txt"), "dog\ncat\n").unwrap();
+    let args = ["-v", "--labels", "names.txt", "dog.jpg"];
+    let expected = "error[labels]: cannot use the labels `names.txt`: the names of the classes are unusable: expected \
+                    20, one for each class of the network beside the background, found 2";
+    maskrcnn(&folder, &args)
+        .assert()
+        .code(1)
+        .stderr(contains(expected));
+    let args = ["-v", "--labels", "none.txt", "dog.jpg"];
+    let missing = maskrcnn(&folder, &args).assert().code(1);
+    missing.stderr(contains(
+        "error[read-file]: cannot use the labels `none.txt`",
+    ));
+}
+
+#[test]
+fn a_blueprint_changes_what_the_weights_do_not_hold() {
+    let folder = folder();
+    let strict = r#"{"postprocess": {"score_thresh": 0.999, "detections_per_image": 1}}"#;
+    fs::write(folder.path().join("strict.json"), strict).unwrap();
+    let args = ["--blueprint", "strict.json", "-t", "0", "dog.jpg"];
+    maskrcnn(&folder, &args).assert().success();
+    assert!(labels(&report(&folder, "out/dog.json")).len() <= 1);
+
+    let wrong = r#"{"postprocess": {"score_treshold": 0.9}}"#;
+    fs::write(folder.path().join("wrong.json"), wrong).unwrap();
+    let args = ["-v", "--blueprint", "wrong.json", "dog.jpg"];
+    let expected = "error[blueprint]: cannot use the blueprint `wrong.json`: the blueprint is unusable: \
+                    postprocess.score_treshold: there is no such field; there are ";
+    maskrcnn(&folder, &args)
+        .assert()
+        .code(1)
+        .stderr(contains(expected));
 }

@@ -78,7 +78,7 @@ fn write_v1(folder: &TempDir) {
         let mut fields = line.split('\t');
         let (name, shape) = (fields.next().unwrap(), fields.next().unwrap());
         let shape: Vec<i64> = shape.split(',').map(|side| side.parse().unwrap()).collect();
-        let bytes: Vec<u8> = crate::formula::fill(name, &shape)
+        let bytes: Vec<u8> = crate::formula::fill(name, &shape, false)
             .iter()
             .flat_map(|value| value.to_le_bytes())
             .collect();

@@ -31,7 +31,7 @@ fn segment_finds_the_dog_and_draws_it() {
     let assert = example("segment")
         .args([repository("examples/photos/dog1.jpg"), picture.clone()])
         .assert();
-    assert.success().stdout(contains("dog 0."));
+    assert.success().stdout(contains("dog 1.00 at "));
     assert_eq!(image::image_dimensions(picture).unwrap(), (500, 500));
 }
 

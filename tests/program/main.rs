@@ -23,3 +23,5 @@ mod segment;
 #[path = "../common/server.rs"]
 mod server;
 mod weights;
+mod weights_by_name;
+mod wrappers;

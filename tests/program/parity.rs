@@ -30,8 +30,9 @@ const JPEG: Tolerance = Tolerance {
     area: 0.01,
 };
 
-/// Detections that a level of brightness does not make or break.
-const CERTAIN: f32 = 0.3;
+/// Detections that a level of brightness does not make or break: those that are reported when nobody
+/// says otherwise.
+const CERTAIN: f32 = 0.5;
 
 #[test]
 fn the_example_photos_show_what_torchvision_finds_in_them() {

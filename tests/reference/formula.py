@@ -1,4 +1,4 @@
-"""Weights of torchvision's `maskrcnn_resnet50_fpn` from a formula, so that none need be stored.
+"""Weights of torchvision's full-size networks from a formula, so that none need be stored.
 
 Every element is a function of its tensor's name, shape and flat index, computed alike here and in
 `tests/common/formula.rs`, bit for bit:
@@ -10,11 +10,13 @@ Every element is a function of its tensor's name, shape and flat index, computed
 
 `centre` and `spread` follow from the tensor's role: the first rule of RULES whose end the name has. For the weights of
 layers the spread is a gain on He's uniform bound, `gain * sqrt(6 / fan_in)` in float64, rounded to float32 at the end.
+In a basic block (ResNet-18 and ResNet-34) the second norm is the last, and has the role of a `bn3`.
 Two tensors are special:
 
-- `box_head.fc6.weight` is odd under a half turn of its 7x7 cells: a cell past the middle one takes the negated value of
-  the cell opposite, and the middle one is 0. It thus answers to the structure of a region and not to its mean, which
-  in a random network is much the same everywhere and would give all regions the same class.
+- `box_head.fc6.weight`, which v2 calls `box_head.5.weight`, is odd under a half turn of its 7x7 cells: a cell past the
+  middle one takes the negated value of the cell opposite, and the middle one is 0. It thus answers to the structure of
+  a region and not to its mean, which in a random network is much the same everywhere and would give all regions the
+  same class.
 - `box_predictor.cls_score.bias` has BACKGROUND_BIAS added (in float32) to class 0, so that most regions are background.
 
 The constants are empirical: with them the activations on photos are of order one at every stage, and the detections are
@@ -33,6 +35,9 @@ MASK_64 = (1 << 64) - 1
 POOLED_CELLS = 7 * 7
 BACKGROUND_BIAS = 11.5
 
+# The first fully connected layer of the box head, in v1 and in v2.
+ODD = ("box_head.fc6.weight", "box_head.5.weight")
+
 ABSOLUTE = False
 GAIN = True
 
@@ -48,6 +53,11 @@ RULES = [
     ("bn3.bias", 0.0, 0.2, ABSOLUTE),
     ("downsample.1.weight", 0.8, 0.2, ABSOLUTE),
     ("downsample.1.bias", -0.2, 0.2, ABSOLUTE),
+    # The norms of v2's pyramid and heads. Sparse units in the box head keep regions distinct, too.
+    *((f"box_head.{i}.1.weight", 1.0, 0.3, ABSOLUTE) for i in range(4)),
+    *((f"box_head.{i}.1.bias", -0.5, 0.3, ABSOLUTE) for i in range(4)),
+    (".1.weight", 1.0, 0.3, ABSOLUTE),
+    (".1.bias", -0.2, 0.2, ABSOLUTE),
     ("running_mean", 0.0, 0.2, ABSOLUTE),
     ("running_var", 1.0, 0.4, ABSOLUTE),
     # Feature pyramid. The gains of the outputs bring the levels to about the same size, so that each has proposals.
@@ -64,6 +74,8 @@ RULES = [
     ("rpn.head.bbox_pred.weight", 0.0, 0.2, GAIN),
     ("box_head.fc6.weight", 0.0, 1.2, GAIN),
     ("box_head.fc6.bias", -0.5, 0.5, ABSOLUTE),
+    ("box_head.5.weight", 0.0, 2.3, GAIN),
+    ("box_head.5.bias", -1.5, 0.5, ABSOLUTE),
     ("box_head.fc7.weight", 0.0, 1.2, GAIN),
     ("box_head.fc7.bias", -0.5, 0.3, ABSOLUTE),
     ("box_predictor.cls_score.weight", 0.0, 3.0, GAIN),
@@ -74,14 +86,15 @@ RULES = [
 ]
 
 
-def fill(name, shape):
-    """The float32 array of `shape` for the tensor called `name`."""
+def fill(name, shape, basic_blocks=False):
+    """The float32 array of `shape` for the tensor called `name`; `basic_blocks` says of which kind its network's are."""
     index = np.arange(math.prod(shape), dtype=np.uint64)
-    if name.endswith("box_head.fc6.weight"):
+    if name.endswith(ODD):
         units = odd_units(name, index)
     else:
         units = hashed_units(name, index)
-    centre, spread = distribution(name, shape)
+    role = name.replace(".bn2.", ".bn3.") if basic_blocks else name
+    centre, spread = distribution(role, shape)
     values = np.float32(centre) + np.float32(spread) * units
     if name.endswith("box_predictor.cls_score.bias"):
         values[0] += np.float32(BACKGROUND_BIAS)

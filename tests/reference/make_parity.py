@@ -1,6 +1,6 @@
-"""Parity fixtures: what torchvision computes, stage by stage, for the v1 network and for the compact one.
+"""Parity fixtures: what torchvision computes, stage by stage, for the v1 network, its relatives, and the compact one.
 
-Writes `tests/fixtures/parity/{v1,compact}-{n}.safetensors` and `compact-photos.json`. Metadata: versions, `network`,
+Writes `tests/fixtures/parity/{network}-{n}.safetensors` and `compact-photos.json`. Metadata: versions, `network`,
 `picture` (what the image is) and, for the compact network, the sha256 of its weights.
 
 `image` is the input, uint8 [H, W, 3]. A large stage `s` is a sample: `s.shape` (int64, with the batch axis of 1 where
@@ -14,7 +14,7 @@ torchvision has one), `s.index` (int64, flat, row-major) and `s.value` (float32)
     proposals, proposal_scores   all: [R, 4] in resized pixels, [R] as probabilities
     box_pool.roi                 int64 [8], the proposals whose pooled features are kept: of each level up to two
     box_pool.level, .value       int64 [8] (0 is P2), float32 [8, C, 7, 7]
-    class_logits, box_regression samples, [R, K], [R, 4 * K]; `.first` holds the first 64 rows whole
+    class_logits, box_regression samples, [R, K], [R, 4 * K]; `.first` holds the first rows whole
     detections.boxes_resized     [N, 4], resized pixels
     detections.boxes             [N, 4], pixels of `image`
     detections.scores, .labels   [N] float32, [N] int64
@@ -24,8 +24,12 @@ torchvision has one), `s.index` (int64, flat, row-major) and `s.value` (float32)
     mask_probabilities           [N, 28, 28], of each detection's class
     masks.bits                   uint8 [N, ceil(H * W / 8)]: each mask flattened row by row, the first pixel in the
                                  highest bit (numpy.packbits)
+
+Of v1's relatives less is kept, half the pooled features and a third of a sample: what they share with v1 is held to
+v1's fixtures.
 """
 
+import dataclasses
 import hashlib
 import json
 import zlib
@@ -41,11 +45,20 @@ from fixtures import Writer
 
 # With one thread the order of every sum is fixed.
 THREADS = 1
-SAMPLE_SIZE = 1280
-FIRST_ROWS = 64
-BOX_ROIS_PER_LEVEL = 2
-BOX_ROIS = 8
-MASK_ROIS = 2
+
+
+@dataclasses.dataclass
+class Kept:
+    """How much of the stages goes into a fixture."""
+
+    sample_size: int = 1280
+    first_rows: int = 64
+    box_rois_per_level: int = 2
+    box_rois: int = 8
+    mask_rois: int = 2
+
+
+OF_RELATIVES = Kept(sample_size=400, first_rows=16, box_rois_per_level=1, box_rois=4, mask_rois=1)
 
 PHOTO_NAMES = [
     "dog1.jpg",
@@ -61,6 +74,11 @@ PHOTO_NAMES = [
 # the scale of the pooling, read off the height before the padding, is another than that of the padded image.
 PICTURES = {
     "v1": [("dog1.jpg", 160, 120), ("person1.jpg", 97, 137), ("astronaut.png", 71, 181)],
+    "v2": [("dog1.jpg", 160, 120), (None, 97, 137)],
+    "trained": [("dog1.jpg", 160, 120)],
+    "resnet18": [("dog1.jpg", 160, 120)],
+    "resnext50_32x4d": [("person1.jpg", 97, 137)],
+    "wide_resnet50_2": [("dog1.jpg", 160, 120)],
     "compact": [(None, 320, 240), ("person1.jpg", 213, 300), (None, 560, 180), (None, 560, 22)],
 }
 
@@ -68,21 +86,24 @@ PICTURES = {
 def main():
     torch.set_num_threads(THREADS)
     writer = Writer.from_arguments(__doc__.splitlines()[0])
-    write_network(writer, "v1", networks.build_v1(), {})
+    write_network(writer, "v1", {}, Kept())
+    for network in [*networks.RELATIVES, "trained"]:
+        write_network(writer, network, {}, OF_RELATIVES)
     digest = hashlib.sha256(networks.COMPACT_WEIGHTS.read_bytes()).hexdigest()
-    write_network(writer, "compact", networks.build_compact(), {"weights_sha256": digest})
+    write_network(writer, "compact", {"weights_sha256": digest}, Kept())
     write_photos(writer)
     writer.exit()
 
 
-def write_network(writer, network, model, metadata):
+def write_network(writer, network, metadata, kept):
     """The fixtures of one network, one for each of its pictures."""
+    model = networks.build(network)
     for number, (photo, width, height) in enumerate(PICTURES[network], 1):
         pixels = picture(photo, width, height)
         name = f"parity/{network}-{number}.safetensors"
         description = f"{photo or 'collage of the example photos'}, {width}x{height}"
         metadata = {**metadata, "network": network, "picture": description}
-        writer.tensors(name, fixture(stages.run(model, pixels), pixels), metadata)
+        writer.tensors(name, fixture(stages.run(model, pixels), pixels, kept), metadata)
 
 
 def write_photos(writer):
@@ -118,33 +139,33 @@ def collage(width, height):
     return pixels
 
 
-def fixture(found, pixels):
+def fixture(found, pixels, kept):
     """The tensors of a fixture, from the stages that were seen."""
     tensors = {"image": pixels, "image_size": found["image_size"].numpy()}
     batched = ["input", "c2", "c3", "c4", "c5", *stages.LEVELS]
     batched += [f"{kind}.{level}" for kind in ("objectness", "deltas") for level in stages.LEVELS]
     for name in batched:
-        tensors |= sample(name, found[name][None].numpy())
+        tensors |= sample(name, found[name][None].numpy(), kept.sample_size)
     plain = [f"anchors.{level}" for level in stages.LEVELS] + ["class_logits", "box_regression", "mask_logits"]
     for name in plain:
-        tensors |= sample(name, found[name].numpy())
+        tensors |= sample(name, found[name].numpy(), kept.sample_size)
     for name in ("proposals", "proposal_scores", "mask_probabilities"):
         tensors[name] = found[name].numpy()
     for name in ("class_logits", "box_regression"):
-        tensors[f"{name}.first"] = found[name][:FIRST_ROWS].numpy()
+        tensors[f"{name}.first"] = found[name][: kept.first_rows].numpy()
     for name in ("boxes_resized", "boxes", "scores", "labels"):
         tensors[f"detections.{name}"] = found[name].numpy()
-    tensors |= pooled(found, "box", BOX_ROIS_PER_LEVEL, BOX_ROIS)
-    tensors |= pooled(found, "mask", 1, MASK_ROIS)
+    tensors |= pooled(found, "box", kept.box_rois_per_level, kept.box_rois)
+    tensors |= pooled(found, "mask", 1, kept.mask_rois)
     tensors["masks.bits"] = np.packbits(found["masks"].flatten(1).numpy(), axis=1)
     return tensors
 
 
-def sample(name, values):
-    """Shape, flat indices and values of up to SAMPLE_SIZE elements of an array, the corners among them."""
+def sample(name, values, size):
+    """Shape, flat indices and values of up to `size` elements of an array and of its corners."""
     corners = np.ravel_multi_index(np.array(list(np.ndindex((2,) * values.ndim))).T * last(values), values.shape)
     random = np.random.default_rng(zlib.crc32(name.encode()))
-    drawn = random.choice(values.size, min(SAMPLE_SIZE, values.size), replace=False)
+    drawn = random.choice(values.size, min(size, values.size), replace=False)
     index = np.unique(np.concatenate([corners, drawn])).astype(np.int64)
     shape = np.array(values.shape, np.int64)
     return {f"{name}.shape": shape, f"{name}.index": index, f"{name}.value": values.reshape(-1)[index]}

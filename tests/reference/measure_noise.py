@@ -26,8 +26,8 @@ SAME_BOX = 0.1
 
 def main():
     torch.set_num_threads(make_parity.THREADS)
-    for network, build in (("v1", networks.build_v1), ("compact", networks.build_compact)):
-        model = build()
+    for network in sys.argv[1:] or list(make_parity.PICTURES):
+        model = networks.build(network)
         for number, (photo, width, height) in enumerate(make_parity.PICTURES[network], 1):
             pixels = make_parity.picture(photo, width, height)
             expected = stages.run(model, pixels)
@@ -59,12 +59,12 @@ def threads(count):
 
 
 def folded(model):
-    """A copy in channels-last order with every frozen batch norm folded into the convolution before it."""
+    """A copy in channels-last order with every batch norm folded into the convolution before it."""
     model = copy.deepcopy(model)
     for owner in list(model.modules()):
         children = list(owner.named_children())
         for (_, convolution), (name, norm) in itertools.pairwise(children):
-            if isinstance(norm, FrozenBatchNorm2d):
+            if isinstance(norm, (FrozenBatchNorm2d, nn.BatchNorm2d)):
                 fold(convolution, norm)
                 setattr(owner, name, nn.Identity())
     return model.to(memory_format=torch.channels_last)

@@ -17,7 +17,8 @@ def run(model, pixels, dtype=torch.float32):
     - `box_pool` [R, C, 7, 7], `box_levels` [R] (0 is P2), `class_logits` [R, K], `box_regression` [R, 4 * K]
     - `boxes_resized` [N, 4], in the resized image; `boxes` [N, 4], in the image's own pixels; `scores`, `labels` [N]
     - `mask_pool` [N, C, 14, 14], `mask_levels` [N], `mask_logits` [N, K, 28, 28]
-    - `mask_probabilities` [N, 28, 28], of each detection's own class; `masks` [N, H, W] boolean
+    - `mask_probabilities` [N, 28, 28], of each detection's own class; `pasted` [N, H, W], the same in the image's own
+      pixels; `masks` [N, H, W] boolean
     """
     forget_pooling_scales(model)
     stages = {}
@@ -25,7 +26,8 @@ def run(model, pixels, dtype=torch.float32):
     with torch.inference_mode(), observed(model, stages):
         (output,) = model([image])
     stages["boxes"] = output["boxes"]
-    stages["masks"] = output["masks"][:, 0] > 0.5
+    stages["pasted"] = output["masks"][:, 0]
+    stages["masks"] = stages["pasted"] > 0.5
     return stages
 
 

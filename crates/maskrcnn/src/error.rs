@@ -50,10 +50,10 @@ pub enum Error {
         reason: String,
     },
 
-    /// A pickle names something that is neither a tensor nor plain data. Nothing was called.
+    /// A pickle names something that only one has that is made to run code. Nothing was called.
     #[strum(serialize = "forbidden-pickle")]
     #[error(
-        "refused: the pickle asks for `{global}`, and only tensors and plain data are read from checkpoints; \
+        "refused: the pickle asks for `{global}`, which no checkpoint needs; nothing was run; \
          save the parameters alone with torch.save(model.state_dict(), \"weights.pth\")"
     )]
     ForbiddenGlobal {
@@ -69,6 +69,16 @@ pub enum Error {
         what: String,
         /// What can be done instead.
         remedy: &'static str,
+    },
+
+    /// The checkpoint has no network under a key that was asked for.
+    #[strum(serialize = "checkpoint-key")]
+    #[error("the checkpoint has no network under the key `{key}`; {}", if known.is_empty() { "it has no keys".to_owned() } else { format!("it has {known}") })]
+    UnknownKey {
+        /// The key.
+        key: String,
+        /// Those that there are.
+        known: String,
     },
 
     /// Two tensors of one checkpoint have the same name.
@@ -109,6 +119,27 @@ pub enum Error {
         found: Vec<i64>,
     },
 
+    /// A tensor holds NaN or infinity, or would once a norm is folded into it.
+    #[strum(serialize = "not-finite")]
+    #[error("tensor `{name}` cannot be computed with: {reason}")]
+    NotFinite {
+        /// The canonical name.
+        name: String,
+        /// What is not finite in it, and why.
+        reason: String,
+    },
+
+    /// The network computed NaN or infinity.
+    #[strum(serialize = "not-finite-output")]
+    #[error(
+        "{doing} gave numbers that are not finite; was the network trained to the end, and are the sizes, the mean \
+         and the norms' epsilon of its blueprint those that it was trained with?"
+    )]
+    NotFiniteOutput {
+        /// What was being computed.
+        doing: &'static str,
+    },
+
     /// No model family recognises the checkpoint's tensors.
     #[strum(serialize = "unknown-family")]
     #[error("the checkpoint belongs to no known model family: {reason}; known are {known}")]
@@ -126,6 +157,22 @@ pub enum Error {
         /// The key in the file's metadata.
         key: &'static str,
         /// What is wrong with it.
+        reason: String,
+    },
+
+    /// A blueprint makes no sense, or is not that of the tensors.
+    #[strum(serialize = "blueprint")]
+    #[error("the blueprint is unusable: {reason}")]
+    Blueprint {
+        /// The path of the field, such as `rpn.nms_thresh`, and what was expected of it.
+        reason: String,
+    },
+
+    /// A file of names for the classes cannot be read, or names another number of them.
+    #[strum(serialize = "labels")]
+    #[error("the names of the classes are unusable: {reason}")]
+    Labels {
+        /// What was expected, and what was found.
         reason: String,
     },
 

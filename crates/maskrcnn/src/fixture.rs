@@ -4,13 +4,20 @@
 mod formula;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use image::RgbImage;
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 
 use detections::{BBox, Size};
+
+/// A file or folder below `tests/fixtures`.
+pub(crate) fn fixture_path(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../tests/fixtures")
+        .join(name)
+}
 
 /// Named tensors that a peer wrote.
 pub(crate) struct Fixture {
@@ -20,9 +27,7 @@ pub(crate) struct Fixture {
 impl Fixture {
     /// The file below `tests/fixtures`.
     pub fn open(file: &str) -> Self {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("../../tests/fixtures")
-            .join(file);
+        let path = fixture_path(file);
         Self {
             bytes: std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display())),
         }
@@ -153,29 +158,60 @@ pub(crate) fn difference(found: &[f32], expected: &[f32]) -> f32 {
     found.iter().zip(expected).map(apart).fold(0.0, f32::max)
 }
 
-/// torchvision's v1 with every tensor filled by the formula that the fixtures were made with: name
-/// to shape.
+/// The type and the bytes of a tensor.
+type Filled = (Dtype, Vec<u8>);
+
+/// torchvision's v1, or a relative of it, with every tensor filled by the formula that the fixtures
+/// were made with: name to shape.
 pub(crate) struct V1(pub BTreeMap<String, Vec<i64>>);
 
 impl V1 {
     /// The tensors that torchvision's own network has.
     pub fn new() -> Self {
-        // Name, shape, and a checksum that `tests/formula.rs` looks at.
-        let layout = include_str!("../../../tests/fixtures/parity/formula.tsv");
+        Self::relative("formula")
+    }
+
+    /// The tensors of a relative of v1: a file below `tests/fixtures/parity`, without its `.tsv`.
+    pub fn relative(network: &str) -> Self {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../../tests/fixtures/parity")
+            .join(format!("{network}.tsv"));
+        let layout =
+            std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        // Name, shape, and a checksum that `tests/program/weights.rs` looks at.
         let tensor = |line: &str| {
             let mut fields = line.split('\t');
             let (name, shape) = (fields.next().unwrap(), fields.next().unwrap());
+            let sides = shape.split(',').filter(|side| !side.is_empty());
             (
                 name.to_owned(),
-                shape.split(',').map(|side| side.parse().unwrap()).collect(),
+                sides.map(|side| side.parse().unwrap()).collect(),
             )
         };
         Self(layout.lines().map(tensor).collect())
     }
 
+    /// The bytes of a tensor: as the formula has it, and 0 for a norm's counter of batches.
+    fn fill(&self, name: &str, shape: &[i64], change: impl Fn(&str, &mut [f32])) -> Filled {
+        if name.ends_with(".num_batches_tracked") {
+            return (Dtype::I64, 0i64.to_le_bytes().to_vec());
+        }
+        let basic_blocks = !self.0.contains_key("backbone.body.layer1.0.conv3.weight");
+        let mut values = formula::fill(name, shape, basic_blocks);
+        change(name, &mut values);
+        let bytes = values.iter().flat_map(|value| value.to_le_bytes());
+        (Dtype::F32, bytes.collect())
+    }
+
     /// A safetensors file of these tensors.
     pub fn checkpoint(&self) -> Vec<u8> {
         self.checkpoint_with(str::to_owned, None)
+    }
+
+    /// A safetensors file of these tensors after `change` was given the name and the numbers of
+    /// each.
+    pub fn checkpoint_changed(&self, change: impl Fn(&str, &mut [f32])) -> Vec<u8> {
+        self.write(str::to_owned, None, change)
     }
 
     /// A safetensors file of these tensors under other names, with metadata.
@@ -184,26 +220,28 @@ impl V1 {
         stored_name: impl Fn(&str) -> String,
         metadata: Option<HashMap<String, String>>,
     ) -> Vec<u8> {
-        let values: Vec<(String, Vec<usize>, Vec<u8>)> = self
+        self.write(stored_name, metadata, |_, _| ())
+    }
+
+    fn write(
+        &self,
+        stored_name: impl Fn(&str) -> String,
+        metadata: Option<HashMap<String, String>>,
+        change: impl Fn(&str, &mut [f32]),
+    ) -> Vec<u8> {
+        let values: Vec<(String, Vec<usize>, Filled)> = self
             .0
             .iter()
             .map(|(name, shape)| {
-                let bytes = formula::fill(name, shape)
-                    .iter()
-                    .flat_map(|value| value.to_le_bytes())
-                    .collect();
                 (
                     stored_name(name),
                     shape.iter().map(|&side| side as usize).collect(),
-                    bytes,
+                    self.fill(name, shape, &change),
                 )
             })
             .collect();
-        let views = values.iter().map(|(name, shape, bytes)| {
-            (
-                name,
-                TensorView::new(Dtype::F32, shape.clone(), bytes).unwrap(),
-            )
+        let views = values.iter().map(|(name, shape, (dtype, bytes))| {
+            (name, TensorView::new(*dtype, shape.clone(), bytes).unwrap())
         });
         safetensors::serialize(views, metadata).unwrap()
     }

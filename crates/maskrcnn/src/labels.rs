@@ -41,17 +41,10 @@ impl Labels {
             reason,
         };
         let names: Vec<String> = serde_json::from_str(json).map_err(|e| unusable(e.to_string()))?;
-        // They go to terminals and into pictures.
-        const LONGEST: usize = 100;
-        let unfit = |name: &&String| {
-            name.is_empty() || name.len() > LONGEST || name.contains(char::is_control)
-        };
-        if let Some(name) = names.iter().find(unfit) {
-            let start: String = name.chars().take(20).flat_map(char::escape_debug).collect();
-            return Err(unusable(format!(
-                "expected printable names of 1 to {LONGEST} bytes, found `{start}`"
-            )));
-        }
+        names
+            .iter()
+            .try_for_each(|name| check_name(name))
+            .map_err(unusable)?;
         if names.len() < 2 {
             return Err(unusable(
                 "expected a name for the background and one for each class".to_owned(),
@@ -205,6 +198,22 @@ impl Labels {
             known,
         }
     }
+}
+
+/// Checks that a name can be shown: names go to terminals and into pictures.
+///
+/// # Errors
+///
+/// What was expected and found, in words.
+pub(crate) fn check_name(name: &str) -> Result<(), String> {
+    const LONGEST: usize = 100;
+    if name.is_empty() || name.len() > LONGEST || name.contains(char::is_control) {
+        let start: String = name.chars().take(20).flat_map(char::escape_debug).collect();
+        return Err(format!(
+            "expected printable names of 1 to {LONGEST} bytes, found `{start}`"
+        ));
+    }
+    Ok(())
 }
 
 #[cfg(test)]

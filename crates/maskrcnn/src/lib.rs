@@ -20,11 +20,14 @@
 
 pub mod blueprint;
 pub mod checkpoint;
+mod class_names;
 mod detector;
 mod error;
 mod family;
 #[cfg(test)]
 mod fixture;
+#[cfg(test)]
+mod foreign;
 mod labels;
 mod nn;
 pub mod ops;
@@ -42,8 +45,9 @@ pub use image;
 
 pub use detector::{MaskRcnn, Stage};
 pub use error::{Error, Result};
+pub use family::Wrapper;
 pub use runtime::{
     BOUNDED_ENVIRONMENT, DETERMINISTIC_ENVIRONMENT, Device, MAX_THREADS, available_threads,
     check_determinism, libtorch_version, set_threads, threads,
 };
-pub use weights::{Precision, Weights};
+pub use weights::{Precision, ReadOptions, Weights};

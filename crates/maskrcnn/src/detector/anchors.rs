@@ -1,13 +1,13 @@
 //! Anchors: the boxes that the RPN's deltas start from.
 
-use crate::blueprint::RpnBlueprint;
+use crate::blueprint::{Anchors, RpnBlueprint};
 use detections::{BBox, Size};
 
 /// The anchors of one pyramid level, made on demand: there are hundreds of thousands, of which a
 /// few thousand are used.
 #[derive(Clone, Debug)]
 pub(super) struct LevelAnchors {
-    /// Around (0, 0), whole pixels.
+    /// Around (0, 0).
     cell: Vec<BBox>,
     grid_width: usize,
     stride: Size,
@@ -17,17 +17,26 @@ impl LevelAnchors {
     /// The anchors of the level numbered `level`, 0 for P2, whose feature map has `grid` cells, for
     /// a padded input of size `padded`.
     ///
-    /// The stride is the padded size divided by the grid, cut to a whole number: on P6, whose grid
-    /// is rounded up, it is not 64 for most sizes. torchvision `models/detection/anchor_utils.py`,
-    /// `AnchorGenerator.forward`.
+    /// torchvision's stride is the padded size divided by the grid, cut to a whole number: on P6,
+    /// whose grid is rounded up, it is not 64 for most sizes. torchvision
+    /// `models/detection/anchor_utils.py`, `AnchorGenerator.forward`; detectron2
+    /// `modeling/anchor_generator.py`, `DefaultAnchorGenerator` with offset 0.
     pub fn new(blueprint: &RpnBlueprint, level: usize, grid: Size, padded: Size) -> Self {
         let size = blueprint.anchor_sizes[level];
         let cell = blueprint
             .aspect_ratios
             .iter()
-            .map(|&ratio| cell_anchor(size, ratio))
+            .map(|&ratio| match blueprint.anchors {
+                Anchors::WholePixels => cell_anchor(size, ratio),
+                Anchors::Exact => exact_cell_anchor(size, ratio),
+            })
             .collect();
-        let stride = Size::new(padded.height / grid.height, padded.width / grid.width);
+        let stride = match blueprint.anchors {
+            Anchors::WholePixels => {
+                Size::new(padded.height / grid.height, padded.width / grid.width)
+            }
+            Anchors::Exact => Size::new(FINEST_STRIDE << level, FINEST_STRIDE << level),
+        };
         Self {
             cell,
             grid_width: grid.width,
@@ -48,6 +57,19 @@ impl LevelAnchors {
     }
 }
 
+/// Pixels from cell to cell on P2.
+const FINEST_STRIDE: usize = 4;
+
+/// An anchor of area `size`² with this height over width, around (0, 0), unrounded.
+///
+/// detectron2 `DefaultAnchorGenerator.generate_cell_anchors`, in f64 as there.
+fn exact_cell_anchor(size: f32, aspect_ratio: f32) -> BBox {
+    let (size, aspect_ratio) = (f64::from(size), f64::from(aspect_ratio));
+    let width = (size * size / aspect_ratio).sqrt();
+    let (right, bottom) = ((width / 2.0) as f32, (aspect_ratio * width / 2.0) as f32);
+    BBox::new(-right, -bottom, right, bottom)
+}
+
 /// An anchor of area `size`² with this height over width, around (0, 0), rounded half to even as
 /// torch does.
 ///
@@ -63,6 +85,7 @@ fn cell_anchor(size: f32, aspect_ratio: f32) -> BBox {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::blueprint::{ProposalSelection, Ranking};
     use crate::fixture::{Fixture, edges};
 
     #[test]
@@ -113,6 +136,10 @@ mod tests {
             post_nms_top_n: 1000,
             nms_thresh: 0.7,
             min_size: 1e-3,
+            convolutions: 1,
+            anchors: Anchors::WholePixels,
+            selection: ProposalSelection::PerLevel,
+            ranking: Ranking::Probability,
         }
     }
 
@@ -124,6 +151,24 @@ mod tests {
         assert_eq!(anchors.get(0), BBox::new(-23.0, -11.0, 23.0, 11.0));
         assert_eq!(anchors.get(1), BBox::new(-16.0, -16.0, 16.0, 16.0));
         assert_eq!(anchors.get(2), BBox::new(-11.0, -23.0, 11.0, 23.0));
+    }
+
+    #[test]
+    fn exact_anchors_are_unrounded_and_keep_their_strides() {
+        // P3 of a padded input whose grid does not divide it: stride 8 all the same; size 64, half
+        // as high as wide: 64·√2 by 64/√2.
+        let blueprint = RpnBlueprint {
+            anchors: Anchors::Exact,
+            ..blueprint()
+        };
+        let anchors = LevelAnchors::new(&blueprint, 1, Size::new(3, 5), Size::new(25, 44));
+        let (right, bottom) = (45.254_833, 22.627_417);
+        assert_eq!(anchors.get(0), BBox::new(-right, -bottom, right, bottom));
+        let (x, y) = (2.0 * 8.0, 8.0); // row 1, column 2
+        assert_eq!(
+            anchors.get(3 * 7 + 1),
+            BBox::new(x - 32.0, y - 32.0, x + 32.0, y + 32.0)
+        );
     }
 
     #[test]

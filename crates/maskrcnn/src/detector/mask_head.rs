@@ -7,7 +7,7 @@ use tch::{Device, Kind, Tensor};
 use crate::blueprint::{FpnBlueprint, MaskHeadBlueprint};
 use crate::error::Result;
 use crate::nn::host::HostTensor;
-use crate::nn::{Conv, ConvShape, Deconv, Parameters, Prepare, TchResult};
+use crate::nn::{Conv, ConvShape, Deconv, Parameters, Prepare, TchResult, check_finite, during};
 use crate::ops::RoiAlign;
 use crate::ops::elementary::sigmoid;
 
@@ -24,7 +24,7 @@ pub(super) struct MaskHead {
 }
 
 impl MaskHead {
-    /// From `roi_heads.mask_head.{i}.0` and
+    /// From the tensors below `roi_heads.mask_head.{i}` and
     /// `roi_heads.mask_predictor.{conv5_mask,mask_fcn_logits}`.
     ///
     /// # Errors
@@ -38,14 +38,15 @@ impl MaskHead {
     ) -> Result<Self> {
         let predictor = "roi_heads.mask_predictor";
         let channels = blueprint.channels;
+        let reduced = blueprint.reduced.unwrap_or(channels);
         let convolutions = (0..blueprint.convolutions)
             .map(|i| {
                 let input = if i == 0 { fpn.channels } else { channels };
-                Conv::new(
-                    parameters,
-                    &format!("roi_heads.mask_head.{i}.0"),
+                let (name, shape) = (
+                    format!("roi_heads.mask_head.{i}"),
                     ConvShape::new(input, channels, 3),
-                )
+                );
+                Conv::with_norm_or_bias(parameters, &name, blueprint.norm_epsilon, shape)
             })
             .collect::<Result<_>>()?;
         let logits_name = format!("{predictor}.mask_fcn_logits");
@@ -55,12 +56,12 @@ impl MaskHead {
                 parameters,
                 &format!("{predictor}.conv5_mask"),
                 channels,
-                channels,
+                reduced,
             )?,
             logits: Conv::new(
                 parameters,
                 &logits_name,
-                ConvShape::new(channels, classes, 1),
+                ConvShape::new(reduced, classes, 1),
             )?,
             align: RoiAlign {
                 resolution: blueprint.resolution,
@@ -79,22 +80,34 @@ impl MaskHead {
     ///
     /// torchvision `models/detection/roi_heads.py`, `maskrcnn_inference`; unlike there, the sigmoid
     /// is taken only of the class that is asked for.
-    pub fn forward(&self, pooled: &Tensor, slots: &[usize]) -> TchResult<HostTensor> {
+    ///
+    /// # Errors
+    ///
+    /// When logits of these classes are not finite, or libtorch fails.
+    pub fn forward(&self, pooled: &Tensor, slots: &[usize]) -> Result<HostTensor> {
+        const DOING: &str = "computing masks";
+        let logits = self.logits(pooled, slots).map_err(during(DOING))?;
+        check_finite(DOING, &logits)?;
+        let probabilities = HostTensor::changed(&logits, |values| {
+            values
+                .par_iter_mut()
+                .for_each(|value| *value = sigmoid(*value))
+        });
+        probabilities.map_err(during(DOING))
+    }
+
+    /// The logits of which [`forward`](Self::forward) makes probabilities, `[R, side, side]`.
+    fn logits(&self, pooled: &Tensor, slots: &[usize]) -> TchResult<Tensor> {
         let mut x = pooled.shallow_clone();
         for convolution in &self.convolutions {
             x = convolution.forward_relu(&x)?; // [R, channels, bins, bins]
         }
-        let x = self.deconvolution.forward(&x)?.f_relu_()?; // [R, channels, side, side]
+        let x = self.deconvolution.forward(&x)?.f_relu_()?; // [R, reduced, side, side]
         let logits = self.logits.forward(&x)?; // [R, K, side, side]
         let slots: Vec<i64> = slots.iter().map(|&slot| slot as i64).collect();
         let rows = Tensor::f_arange(slots.len() as i64, (Kind::Int64, logits.device()))?;
         let slots = Tensor::f_from_slice(&slots)?.f_to_device(logits.device())?;
-        let logits = logits.f_index(&[Some(rows), Some(slots)])?; // [R, side, side]
-        HostTensor::changed(&logits, |values| {
-            values
-                .par_iter_mut()
-                .for_each(|value| *value = sigmoid(*value))
-        })
+        logits.f_index(&[Some(rows), Some(slots)]) // [R, side, side]
     }
 }
 

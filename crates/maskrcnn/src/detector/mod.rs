@@ -11,21 +11,22 @@ mod parity;
 mod pooler;
 mod postprocess;
 mod rpn;
+mod shortest_edge;
 mod stage;
 mod transform;
 
 use image::RgbImage;
 use rayon::prelude::*;
 
-use crate::blueprint::Blueprint;
+use crate::blueprint::{Blueprint, Paste};
 use crate::error::Result;
 use crate::labels::Labels;
 use crate::nn::host::HostTensor;
-use crate::nn::{Backbone, FeaturePyramid, Parameters, Prepare, TchResult, during};
-use crate::ops::paste_mask;
+use crate::nn::{Backbone, FeaturePyramid, Parameters, Prepare, during};
+use crate::ops::{paste_mask, paste_mask_at_centres};
 use crate::runtime::{self, Device};
 use crate::weights::Weights;
-use detections::{Detection, SegmentOptions};
+use detections::{BBox, Detection, Mask, SegmentOptions, Size};
 
 use box_head::BoxHead;
 use mask_head::MaskHead;
@@ -53,10 +54,10 @@ impl MaskRcnn {
     ///
     /// # Errors
     ///
-    /// When the device is absent, or when a tensor is missing, left over, or of another shape than
-    /// the network needs.
+    /// When the device is absent, or when a tensor is missing, left over, of another shape than the
+    /// network needs, or not finite.
     pub fn new(weights: Weights, device: Device) -> Result<Self> {
-        let (mut state, blueprint, labels) = weights.into_parts();
+        let (mut state, blueprint, labels) = weights.into_parts()?;
         let device = runtime::present(device)?;
         let mut network = Self::build(&mut Parameters(&mut state), blueprint, labels, device)?;
         state.finish()?;
@@ -115,8 +116,8 @@ impl MaskRcnn {
     ///
     /// # Errors
     ///
-    /// When the image has no pixels, a class of the options is unknown, or libtorch fails (out of
-    /// memory, say).
+    /// When the image has no pixels, a class of the options is unknown, the network computes NaN or
+    /// infinity, or libtorch fails (out of memory, say).
     pub fn segment(&self, image: &RgbImage, options: &SegmentOptions) -> Result<Vec<Detection>> {
         self.segment_observed(image, options, &mut |_| ())
     }
@@ -152,17 +153,14 @@ impl MaskRcnn {
             .map_err(during("computing the feature pyramid"))?; // P2..P6
         drop(features);
         on_stage(Stage::FeaturePyramid);
-        let levels = self
-            .rpn
-            .head(&pyramid)
-            .map_err(during("computing objectness"))?;
+        let levels = self.rpn.head(&pyramid)?;
         let proposals = self
             .rpn
             .proposals(&levels, frame.resized, frame.padded)
             .map_err(during("choosing proposals"))?; // at most 1000
         on_stage(Stage::Proposals);
 
-        let pooler = Pooler::new(&pyramid[..4], frame.resized)
+        let pooler = Pooler::new(&pyramid[..4], &frame, &self.blueprint.pooler)
             .map_err(during("reading the feature pyramid"))?;
         let rois: Vec<_> = proposals.iter().map(|proposal| proposal.bbox).collect();
         let pooled = pooler
@@ -171,10 +169,7 @@ impl MaskRcnn {
         let pooled = pooled
             .f_to_device(self.device)
             .map_err(during("moving pooled features to the device"))?;
-        let prediction = self
-            .box_head
-            .forward(&pooled)
-            .map_err(during("classifying proposals"))?; // [R, K]
+        let prediction = self.box_head.forward(&pooled)?; // [R, K]
         drop(pooled);
         let Blueprint {
             box_head,
@@ -190,15 +185,15 @@ impl MaskRcnn {
             box_head,
             rules,
         );
+        // What the way back leaves nothing of. It still took one of the best places.
+        boxes.retain(|b| !frame.to_original(b.bbox).is_empty());
         boxes.retain(|b| {
             b.score >= options.score_threshold && selected.as_ref().is_none_or(|s| s[b.slot])
         });
         boxes.truncate(options.max_detections.unwrap_or(usize::MAX));
         on_stage(Stage::BoxHead);
 
-        let masks = self
-            .masks(&pooler, &boxes)
-            .map_err(during("computing masks"))?; // [N, 28, 28]
+        let masks = self.masks(&pooler, &boxes)?; // [N, 28, 28]
         on_stage(Stage::MaskHead);
         let detections = self.assemble(&boxes, &masks, &frame);
         on_stage(Stage::PasteMasks);
@@ -206,22 +201,28 @@ impl MaskRcnn {
     }
 
     /// The mask probabilities of boxes, `[N, side, side]`: only of those that will be reported.
-    fn masks(&self, pooler: &Pooler, boxes: &[ScoredBox]) -> TchResult<HostTensor> {
+    fn masks(&self, pooler: &Pooler, boxes: &[ScoredBox]) -> Result<HostTensor> {
         let rois: Vec<_> = boxes.iter().map(|b| b.bbox).collect();
         let slots: Vec<_> = boxes.iter().map(|b| b.slot).collect();
-        let pooled = pooler.pool(&rois, self.mask_head.align)?; // [N, C, 14, 14]
-        self.mask_head
-            .forward(&pooled.f_to_device(self.device)?, &slots)
+        let pooled = pooler
+            .pool(&rois, self.mask_head.align)
+            .and_then(|pooled| pooled.f_to_device(self.device))
+            .map_err(during("pooling detections"))?; // [N, C, 14, 14]
+        self.mask_head.forward(&pooled, &slots)
     }
 
     /// Boxes and masks in original pixels, with the names of their classes.
     fn assemble(&self, boxes: &[ScoredBox], masks: &HostTensor, frame: &Frame) -> Vec<Detection> {
         let side = self.mask_head.side();
         let labels = &self.labels;
+        let paste: fn(&[f32], usize, BBox, Size) -> Mask = match self.blueprint.mask_head.paste {
+            Paste::Padded | Paste::WholeBox => paste_mask,
+            Paste::PixelCentres => paste_mask_at_centres,
+        };
         let detection = |(found, probabilities): (&ScoredBox, &[f32])| {
             let bbox = frame.to_original(found.bbox);
             let label = labels.of_slot(found.slot);
-            let mask = paste_mask(probabilities, side, bbox, frame.original);
+            let mask = paste(probabilities, side, bbox, frame.original);
             Detection {
                 category_id: label.category_id,
                 label: label.name.clone(),

@@ -12,8 +12,6 @@ use tch::Tensor;
 
 use super::*;
 use crate::fixture::{Fixture, V1, difference, edges};
-use detections::Mask;
-use detections::{BBox, Size};
 
 /// The resize is the same formula; only the order of two multiplications may differ. Measured:
 /// 2e-7.
@@ -188,7 +186,7 @@ fn compare(network: &MaskRcnn, name: &str, least: Least) -> Vec<String> {
     let rois: Vec<BBox> = order.iter().map(|&i| rois[i]).collect();
     comparison.boxes("proposals", &rois, &fixture.boxes("proposals"), RESIZED);
 
-    let pooler = Pooler::new(&pyramid[..4], frame.resized).unwrap();
+    let pooler = Pooler::new(&pyramid[..4], &frame, &network.blueprint.pooler).unwrap();
     let pooled_of = |name: &str, rois: &[BBox], align| {
         let chosen: Vec<BBox> = fixture.indices(name).into_iter().map(|i| rois[i]).collect();
         Vec::<f32>::try_from(pooler.pool(&chosen, align).unwrap().contiguous().view([-1])).unwrap()
@@ -355,6 +353,53 @@ fn v1_computes_what_torchvision_computes_at_every_stage() {
             classes: 5,
         },
     );
+}
+
+/// Compares a relative of v1 that the formula fills.
+fn assert_relative_parity(network: &str, names: &[&str]) {
+    let weights = Weights::from_bytes(V1::relative(network).checkpoint()).unwrap();
+    let network = MaskRcnn::new(weights, Device::Cpu).unwrap();
+    let least = Least {
+        detections: 30,
+        classes: 5,
+    };
+    assert_parity(&network, names, least);
+}
+
+#[test]
+fn v2_computes_what_torchvision_computes_at_every_stage() {
+    assert_relative_parity("v2", &["v2-1", "v2-2"]);
+}
+
+#[test]
+fn trained_norms_with_weak_channels_have_their_epsilon() {
+    let mut trained = V1::new();
+    let counter = "backbone.body.bn1.num_batches_tracked";
+    trained.0.insert(counter.to_owned(), vec![]);
+    // As `tests/reference/networks.py`, `build_trained`, does it.
+    let checkpoint = trained.checkpoint_changed(|name, values| {
+        let is_norm = name.contains(".bn") || name.contains(".downsample.1.");
+        let factor = match name.rsplit('.').next() {
+            Some("running_var") => 1e-4,
+            Some("weight") if is_norm => 1e-2,
+            _ => return,
+        };
+        let every_fourth = values.iter_mut().step_by(4);
+        every_fourth.for_each(|value| *value *= factor);
+    });
+    let network = MaskRcnn::new(Weights::from_bytes(checkpoint).unwrap(), Device::Cpu).unwrap();
+    let least = Least {
+        detections: 30,
+        classes: 5,
+    };
+    assert_parity(&network, &["trained-1"], least);
+}
+
+#[test]
+fn other_resnets_compute_what_torchvision_computes() {
+    for network in ["resnet18", "resnext50_32x4d", "wide_resnet50_2"] {
+        assert_relative_parity(network, &[&format!("{network}-1")]);
+    }
 }
 
 #[test]

@@ -4,6 +4,8 @@
 use rayon::prelude::*;
 use tch::Tensor;
 
+use super::transform::Frame;
+use crate::blueprint::{LevelRule, PoolerBlueprint, Sampling};
 use crate::nn::TchResult;
 use crate::nn::host::{self, HostTensor};
 use crate::ops::elementary::log2;
@@ -24,6 +26,7 @@ pub(super) struct Pooler {
     /// The logarithms of the first and the last level's strides.
     finest: f32,
     coarsest: f32,
+    blueprint: PoolerBlueprint,
 }
 
 struct Level {
@@ -48,10 +51,19 @@ impl Level {
 }
 
 impl Pooler {
-    /// Takes P2..P5, `[1, C, H, W]` each, of an image that has `resized` pixels before padding.
+    /// Takes P2..P5, `[1, C, H, W]` each, of an image that went through these sizes.
     ///
-    /// torchvision `ops/poolers.py`, `_setup_scales`.
-    pub fn new(pyramid: &[Tensor], resized: Size) -> TchResult<Self> {
+    /// torchvision reads the levels' strides off the unpadded size, detectron2 is told them.
+    /// torchvision `ops/poolers.py`, `_setup_scales`; detectron2 `modeling/poolers.py`, `ROIPooler`.
+    pub fn new(pyramid: &[Tensor], frame: &Frame, blueprint: &PoolerBlueprint) -> TchResult<Self> {
+        let size = match blueprint.sampling {
+            Sampling::Aligned => frame.padded,
+            Sampling::Unaligned | Sampling::Corners => frame.resized,
+        };
+        Self::of_size(pyramid, size, blueprint)
+    }
+
+    fn of_size(pyramid: &[Tensor], image: Size, blueprint: &PoolerBlueprint) -> TchResult<Self> {
         let level = |feature: &Tensor| {
             let shape = feature.size();
             let size = Size::new(shape[2] as usize, shape[3] as usize);
@@ -60,7 +72,7 @@ impl Pooler {
                 data,
                 size,
                 channels: shape[1] as usize,
-                scale: infer_scale(size, resized),
+                scale: infer_scale(size, image),
             })
         };
         let levels = pyramid.iter().map(level).collect::<TchResult<Vec<_>>>()?;
@@ -69,6 +81,7 @@ impl Pooler {
             finest: stride(levels.first()),
             coarsest: stride(levels.last()),
             levels,
+            blueprint: blueprint.clone(),
         })
     }
 
@@ -83,15 +96,19 @@ impl Pooler {
         let maps: Vec<(FeatureMap, f32)> = self.levels.iter().map(Level::map).collect();
         let assigned: Vec<usize> = rois
             .iter()
-            .map(|&roi| level_of(roi, self.finest, self.coarsest))
+            .map(|&roi| level_of(roi, self.finest, self.coarsest, self.blueprint.level))
             .collect();
+        let pool = match self.blueprint.sampling {
+            Sampling::Unaligned | Sampling::Corners => RoiAlign::pool,
+            Sampling::Aligned => RoiAlign::pool_aligned,
+        };
         let pooled = host::filled::<tch::TchError>(&shape, |out| {
             let bins = out.par_chunks_exact_mut(bins * bins * channels);
             bins.zip(rois)
                 .zip(&assigned)
                 .for_each(|((out, &roi), &level)| {
                     let (map, scale) = maps[level];
-                    align.pool(map, roi, scale, out);
+                    pool(&align, map, roi, scale, out);
                 });
             Ok(())
         })?;
@@ -102,13 +119,18 @@ impl Pooler {
 /// The index of the level that an RoI is pooled from, of levels whose strides have these
 /// logarithms.
 ///
-/// FPN paper, eq. 1; torchvision `ops/poolers.py`, `LevelMapper`.
-fn level_of(roi: BBox, finest: f32, coarsest: f32) -> usize {
-    // torchvision adds this so that an RoI of exactly the canonical side does not fall below its
-    // level.
-    const EPSILON: f32 = 1e-6;
-    let side = roi.area().sqrt();
-    let level = (CANONICAL_LEVEL + log2(side / CANONICAL_SCALE) + EPSILON).floor();
+/// FPN paper, eq. 1; torchvision `ops/poolers.py`, `LevelMapper`; detectron2 `modeling/poolers.py`,
+/// `assign_boxes_to_levels`.
+fn level_of(roi: BBox, finest: f32, coarsest: f32, rule: LevelRule) -> usize {
+    // What is added so that an RoI of exactly the canonical side does not fall below its level.
+    const TO_LOGARITHM: f32 = 1e-6;
+    const TO_RATIO: f32 = 1e-8;
+    let ratio = roi.area().sqrt() / CANONICAL_SCALE;
+    let level = match rule {
+        LevelRule::Floor | LevelRule::Round => CANONICAL_LEVEL + log2(ratio) + TO_LOGARITHM,
+        LevelRule::FloorOfRatio => CANONICAL_LEVEL + log2(ratio + TO_RATIO),
+    }
+    .floor();
     (level.min(coarsest).max(finest) - finest) as usize
 }
 
@@ -125,15 +147,20 @@ mod tests {
     use crate::fixture::Fixture;
 
     #[test]
-    fn regions_go_to_the_levels_that_torchvision_sends_them_to() {
-        let ops = Fixture::ops();
+    fn regions_go_to_the_levels_that_the_peers_send_them_to() {
+        assert_levels(&Fixture::ops(), LevelRule::Floor);
+        let detectron2 = Fixture::open("ops/detectron2.safetensors");
+        assert_levels(&detectron2, LevelRule::FloorOfRatio);
+    }
+
+    fn assert_levels(ops: &Fixture, rule: LevelRule) {
         for case in ops.cases("level_mapper") {
             let levels = ops.integers(&format!("{case}levels"));
             let (finest, coarsest) = (levels[0] as f32, levels[1] as f32);
             let rois = ops.boxes(&format!("{case}boxes"));
             let found: Vec<usize> = rois
                 .iter()
-                .map(|&roi| level_of(roi, finest, coarsest))
+                .map(|&roi| level_of(roi, finest, coarsest, rule))
                 .collect();
             assert_eq!(found, ops.indices(&format!("{case}expected")), "{case}");
         }

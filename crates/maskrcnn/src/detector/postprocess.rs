@@ -2,7 +2,7 @@
 
 use super::box_head::BoxPrediction;
 use super::rpn::Proposal;
-use crate::blueprint::{BoxHeadBlueprint, PostprocessBlueprint};
+use crate::blueprint::{BoxHeadBlueprint, FirstClass, PostprocessBlueprint};
 use crate::ops::{BoxCoder, batched_nms};
 use detections::{BBox, Size};
 
@@ -20,7 +20,10 @@ pub(super) struct ScoredBox {
 /// Decodes each class of each proposal, drops the unlikely and the tiny, thins out each class by
 /// non-maximum suppression, and keeps the best: by falling score. No proposals give no boxes.
 ///
-/// torchvision `models/detection/roi_heads.py`, `RoIHeads.postprocess_detections`.
+/// A proposal of which anything is not finite gives no boxes.
+///
+/// torchvision `models/detection/roi_heads.py`, `RoIHeads.postprocess_detections`, and detectron2
+/// `modeling/roi_heads/fast_rcnn.py`, `fast_rcnn_inference_single_image`.
 pub(super) fn postprocess(
     proposals: &[Proposal],
     prediction: &BoxPrediction,
@@ -33,6 +36,13 @@ pub(super) fn postprocess(
     let (scores, deltas) = (prediction.scores.as_slice(), prediction.deltas.as_slice());
     let mut candidates = Vec::new();
     for (row, proposal) in proposals.iter().enumerate() {
+        let of_row = |values: &[f32], each: usize| {
+            let row = row * classes * each..(row + 1) * classes * each;
+            values[row].iter().all(|value| value.is_finite())
+        };
+        if !(of_row(scores, 1) && of_row(deltas, 4)) {
+            continue;
+        }
         for slot in 1..classes {
             let index = row * classes + slot;
             let score = scores[index];
@@ -48,7 +58,11 @@ pub(super) fn postprocess(
 
     let boxes: Vec<BBox> = candidates.iter().map(|c| c.bbox).collect();
     let scores: Vec<f32> = candidates.iter().map(|c| c.score).collect();
-    let groups: Vec<usize> = candidates.iter().map(|c| c.slot).collect();
+    let first = match blueprint.first_class {
+        FirstClass::One => 0,
+        FirstClass::Zero => 1,
+    };
+    let groups: Vec<usize> = candidates.iter().map(|c| c.slot - first).collect();
     let kept = batched_nms(&boxes, &scores, &groups, blueprint.nms_thresh);
     kept.into_iter()
         .take(blueprint.detections_per_image)
@@ -61,6 +75,7 @@ mod tests {
     use tch::Tensor;
 
     use super::*;
+    use crate::blueprint::Candidates;
     use crate::nn::host::HostTensor;
 
     const HEAD: BoxHeadBlueprint = BoxHeadBlueprint {
@@ -68,12 +83,17 @@ mod tests {
         sampling_ratio: 2,
         hidden: 8,
         delta_weights: [10.0, 10.0, 5.0, 5.0],
+        convolutions: 0,
+        norm_epsilon: None,
+        fully_connected: 2,
     };
     const CONFIG: PostprocessBlueprint = PostprocessBlueprint {
         score_thresh: 0.05,
         nms_thresh: 0.5,
         detections_per_image: 3,
         min_size: 1e-2,
+        candidates: Candidates::EveryClass,
+        first_class: FirstClass::One,
     };
 
     /// What comes of proposals with these boxes and scores of (background, first class, second

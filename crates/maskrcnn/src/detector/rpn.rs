@@ -4,18 +4,18 @@ use rayon::prelude::*;
 use tch::{Device, Tensor};
 
 use super::anchors::LevelAnchors;
-use crate::blueprint::{FpnBlueprint, RpnBlueprint};
+use crate::blueprint::{FpnBlueprint, Ranking, RpnBlueprint};
 use crate::error::Result;
 use crate::nn::host::HostTensor;
-use crate::nn::{Conv, ConvShape, Parameters, Prepare, TchResult};
+use crate::nn::{Conv, ConvShape, Parameters, Prepare, TchResult, check_finite, during};
 use crate::ops::elementary::sigmoid;
 use crate::ops::{BoxCoder, batched_nms};
 use detections::{BBox, Size};
 
-/// One 3×3 convolution, then objectness and deltas for each anchor of a cell.
+/// 3×3 convolutions, then objectness and deltas for each anchor of a cell.
 #[derive(Debug)]
 pub(super) struct Rpn {
-    conv: Conv,
+    convolutions: Vec<Conv>,
     cls_logits: Conv,
     bbox_pred: Conv,
     blueprint: RpnBlueprint,
@@ -26,7 +26,7 @@ pub(super) struct Rpn {
 pub(super) struct Proposal {
     /// In resized pixels, inside the image.
     pub bbox: BBox,
-    /// Probability, 0 to 1.
+    /// Probability, 0 to 1, or logit, whichever ranks.
     pub objectness: f32,
 }
 
@@ -41,7 +41,7 @@ pub(super) struct LevelOutput {
 }
 
 impl Rpn {
-    /// From `rpn.head.conv.0.0`, `rpn.head.cls_logits` and `rpn.head.bbox_pred`.
+    /// From `rpn.head.conv.{i}.0`, `rpn.head.cls_logits` and `rpn.head.bbox_pred`.
     ///
     /// # Errors
     ///
@@ -54,11 +54,12 @@ impl Rpn {
         let channels = fpn.channels;
         let anchors = blueprint.aspect_ratios.len() as i64;
         Ok(Self {
-            conv: Conv::new(
-                parameters,
-                "rpn.head.conv.0.0",
-                ConvShape::new(channels, channels, 3),
-            )?,
+            convolutions: (0..blueprint.convolutions)
+                .map(|i| {
+                    let name = format!("rpn.head.conv.{i}.0");
+                    Conv::new(parameters, &name, ConvShape::new(channels, channels, 3))
+                })
+                .collect::<Result<_>>()?,
             cls_logits: Conv::new(
                 parameters,
                 "rpn.head.cls_logits",
@@ -75,17 +76,33 @@ impl Rpn {
 
     /// The head on each of P2..P6, `[1, channels, H, W]`. torchvision `models/detection/rpn.py`,
     /// `RPNHead.forward`.
-    pub fn head(&self, pyramid: &[Tensor]) -> TchResult<Vec<LevelOutput>> {
-        let level = |feature: &Tensor| {
-            let size = feature.size();
-            let x = self.conv.forward_relu(feature)?;
-            Ok(LevelOutput {
-                objectness: HostTensor::channels_last(&self.cls_logits.forward(&x)?)?,
-                deltas: HostTensor::channels_last(&self.bbox_pred.forward(&x)?)?,
-                grid: Size::new(size[2] as usize, size[3] as usize),
-            })
-        };
-        pyramid.iter().map(level).collect()
+    ///
+    /// # Errors
+    ///
+    /// When what it gives is not finite, or libtorch fails.
+    pub fn head(&self, pyramid: &[Tensor]) -> Result<Vec<LevelOutput>> {
+        const DOING: &str = "computing objectness";
+        let levels: TchResult<Vec<_>> = pyramid.iter().map(|feature| self.level(feature)).collect();
+        let levels = levels.map_err(during(DOING))?;
+        for level in &levels {
+            check_finite(DOING, level.objectness.as_tensor())?;
+            check_finite(DOING, level.deltas.as_tensor())?;
+        }
+        Ok(levels)
+    }
+
+    /// The head on one level, `[1, channels, H, W]`.
+    fn level(&self, feature: &Tensor) -> TchResult<LevelOutput> {
+        let size = feature.size();
+        let mut x = feature.shallow_clone();
+        for convolution in &self.convolutions {
+            x = convolution.forward_relu(&x)?; // [1, channels, H, W]
+        }
+        Ok(LevelOutput {
+            objectness: HostTensor::channels_last(&self.cls_logits.forward(&x)?)?,
+            deltas: HostTensor::channels_last(&self.bbox_pred.forward(&x)?)?,
+            grid: Size::new(size[2] as usize, size[3] as usize),
+        })
     }
 
     /// The best boxes over all levels: per level the top anchors are decoded, clipped to `resized`
@@ -93,8 +110,9 @@ impl Rpn {
     /// objectness. May be empty.
     ///
     /// `padded` is the size of the network's input. torchvision `rpn.py`,
-    /// `RegionProposalNetwork.filter_proposals`; unlike there, only the boxes that are looked at
-    /// are decoded.
+    /// `RegionProposalNetwork.filter_proposals`, and detectron2
+    /// `modeling/proposal_generator/proposal_utils.py`, `find_top_rpn_proposals`; unlike there, only
+    /// the boxes that are looked at are decoded.
     pub fn proposals(
         &self,
         levels: &[LevelOutput],
@@ -110,15 +128,17 @@ impl Rpn {
                 logits: level.objectness.as_slice(),
                 deltas: level.deltas.as_slice(),
                 anchors: LevelAnchors::new(blueprint, number, level.grid, padded),
+                ranking: blueprint.ranking,
             });
         }
         let of_level = |(level, top): (usize, &Top)| {
             let candidates = top
                 .indices
                 .iter()
-                .map(|&index| top.candidate(index, coder, resized));
-            let large_enough =
-                candidates.filter(|candidate| candidate.bbox.has_sides_of(blueprint.min_size));
+                .filter_map(|&index| top.candidate(index, coder, resized));
+            let large_enough = candidates.filter(|Proposal { bbox, .. }| {
+                bbox.has_sides_of(blueprint.min_size) && !bbox.is_empty()
+            });
             large_enough
                 .map(|candidate| (level, candidate))
                 .collect::<Vec<_>>()
@@ -143,7 +163,7 @@ impl Rpn {
 
 impl Prepare for Rpn {
     fn prepare(&mut self, device: Device) -> Result<()> {
-        self.conv.prepare(device)?;
+        self.convolutions.prepare(device)?;
         self.cls_logits.prepare(device)?;
         self.bbox_pred.prepare(device)
     }
@@ -156,17 +176,23 @@ struct Top<'a> {
     logits: &'a [f32],
     deltas: &'a [f32],
     anchors: LevelAnchors,
+    ranking: Ranking,
 }
 
 impl Top<'_> {
-    /// What the head makes of the anchor with this index, clipped to the image.
-    fn candidate(&self, index: usize, coder: BoxCoder, resized: Size) -> Proposal {
+    /// What the head makes of the anchor with this index, clipped to the image; none where that is
+    /// not finite.
+    fn candidate(&self, index: usize, coder: BoxCoder, resized: Size) -> Option<Proposal> {
         let deltas: [f32; 4] = std::array::from_fn(|i| self.deltas[4 * index + i]);
-        let bbox = coder.decode(deltas, self.anchors.get(index)).clip(resized);
-        Proposal {
-            bbox,
-            objectness: sigmoid(self.logits[index]),
-        }
+        let bbox = coder.decode(deltas, self.anchors.get(index));
+        let logit = self.logits[index];
+        (bbox.is_finite() && logit.is_finite()).then(|| Proposal {
+            bbox: bbox.clip(resized),
+            objectness: match self.ranking {
+                Ranking::Probability => sigmoid(logit),
+                Ranking::Logit => logit,
+            },
+        })
     }
 }
 

@@ -5,7 +5,8 @@ use image::RgbImage;
 use rayon::prelude::*;
 use tch::Tensor;
 
-use crate::blueprint::TransformBlueprint;
+use super::shortest_edge;
+use crate::blueprint::{self, TransformBlueprint};
 use crate::error::{Error, Result};
 use crate::nn::{during, host};
 use crate::ops::bilinear::{Resize, Sample};
@@ -30,13 +31,20 @@ pub(super) struct Frame {
     pub resized: Size,
     /// Of the network's input.
     pub padded: Size,
+    /// By which rule.
+    pub resize: blueprint::Resize,
 }
 
 impl Frame {
     /// The sizes that an image of size `original` goes through. torchvision
     /// `GeneralizedRCNNTransform.batch_images`.
     fn new(original: Size, blueprint: &TransformBlueprint) -> Self {
-        let resized = resized_size(original, blueprint);
+        let resized = match blueprint.resize {
+            blueprint::Resize::Float | blueprint::Resize::Square => {
+                resized_size(original, blueprint)
+            }
+            blueprint::Resize::Bytes => shortest_edge::resized_size(original, blueprint),
+        };
         let padded = Size::new(
             resized.height.next_multiple_of(blueprint.size_divisible),
             resized.width.next_multiple_of(blueprint.size_divisible),
@@ -45,12 +53,22 @@ impl Frame {
             original,
             resized,
             padded,
+            resize: blueprint.resize,
         }
     }
 
-    /// A box of the resized image in original pixels. torchvision `models/detection/transform.py`,
-    /// `resize_boxes`.
+    /// A box of the resized image in original pixels; may become empty.
     pub fn to_original(self, bbox: BBox) -> BBox {
+        match self.resize {
+            blueprint::Resize::Float | blueprint::Resize::Square => self.scaled(bbox),
+            // detectron2 `modeling/postprocessing.py`, `detector_postprocess`.
+            blueprint::Resize::Bytes => self.scaled(bbox).clip(self.original),
+        }
+    }
+
+    /// A box of the resized image, scaled to original pixels. torchvision
+    /// `models/detection/transform.py`, `resize_boxes`.
+    fn scaled(self, bbox: BBox) -> BBox {
         let ratio = |original: usize, resized: usize| original as f32 / resized as f32;
         bbox.scale(
             ratio(self.original.width, self.resized.width),
@@ -59,7 +77,8 @@ impl Frame {
     }
 }
 
-/// Normalises, resizes (bilinear, no antialias) and pads.
+/// Normalises, resizes (bilinear, without antialiasing where the blueprint asks for nothing else)
+/// and pads.
 ///
 /// In Rust and not in libtorch: one pass from bytes to the padded channels-last input, and the same
 /// bits for any number of threads. torchvision `models/detection/transform.py`,
@@ -84,7 +103,15 @@ pub(super) fn transform(image: &RgbImage, blueprint: &TransformBlueprint) -> Res
     } = frame;
     let shape = [1, padded.height as i64, padded.width as i64, 3];
     let input = host::filled(&shape, |pixels| {
-        resize(image, resized, blueprint, pixels, padded.width);
+        match blueprint.resize {
+            blueprint::Resize::Float | blueprint::Resize::Square => {
+                resize(image, resized, blueprint, pixels, padded.width)
+            }
+            blueprint::Resize::Bytes => {
+                let normalised = normalised(blueprint);
+                shortest_edge::resize(image, resized, &normalised, pixels, padded.width)
+            }
+        }
         Ok(())
     })
     .and_then(|pixels| pixels.f_permute([0, 3, 1, 2]))
@@ -112,6 +139,15 @@ fn resized_size(original: Size, blueprint: &TransformBlueprint) -> Size {
     Size::new(side(original.height), side(original.width))
 }
 
+/// The 256 values of each channel's bytes, normalised once.
+fn normalised(blueprint: &TransformBlueprint) -> [[f32; 256]; 3] {
+    std::array::from_fn(|channel| {
+        std::array::from_fn(|byte| {
+            (byte as f32 / 255.0 - blueprint.mean[channel]) / blueprint.std[channel]
+        })
+    })
+}
+
 /// Writes the resized and normalised image into the top left of `[rows, stride, 3]` and leaves the
 /// rest as it is.
 fn resize(
@@ -121,12 +157,7 @@ fn resize(
     pixels: &mut [f32],
     stride: usize,
 ) {
-    // 256 byte values a channel: normalise each once.
-    let normalised: [[f32; 256]; 3] = std::array::from_fn(|channel| {
-        std::array::from_fn(|byte| {
-            (byte as f32 / 255.0 - blueprint.mean[channel]) / blueprint.std[channel]
-        })
-    });
+    let normalised = normalised(blueprint);
     let bytes = image.as_raw();
     let width = image.width() as usize;
     let samples = |from: usize, to: usize| -> Vec<Sample> {
@@ -159,6 +190,7 @@ fn resize(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::blueprint::Resize;
     use crate::fixture::{Fixture, difference, edges};
 
     fn blueprint(min_size: usize, max_size: usize) -> TransformBlueprint {
@@ -169,6 +201,7 @@ mod tests {
             mean,
             std,
             size_divisible: 32,
+            resize: Resize::Float,
         }
     }
 
@@ -202,6 +235,7 @@ mod tests {
                 original: ops.size(&format!("{case}to_size")),
                 resized,
                 padded: resized,
+                resize: Resize::Float,
             };
             let found: Vec<BBox> = ops
                 .boxes(&format!("{case}boxes"))
@@ -214,6 +248,19 @@ mod tests {
                 "{case}"
             );
         }
+    }
+
+    #[test]
+    fn boxes_of_resized_bytes_return_clipped() {
+        let frame = Frame {
+            original: Size::new(100, 301),
+            resized: Size::new(443, 1333),
+            padded: Size::new(448, 1344),
+            resize: Resize::Bytes,
+        };
+        let bbox = frame.to_original(BBox::new(133.3, 44.3, 1333.1, 443.0));
+        assert!((bbox.x1 - 30.1).abs() < 1e-4 && (bbox.y1 - 10.0).abs() < 1e-4);
+        assert_eq!((bbox.x2, bbox.y2), (301.0, 100.0));
     }
 
     #[test]

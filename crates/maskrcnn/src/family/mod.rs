@@ -6,16 +6,25 @@
 //! nothing of the network that they become. A canonical checkpoint explains itself and needs no
 //! family.
 
+mod architecture;
 mod canonical;
 mod coco;
 mod compact;
+mod landmarks;
 mod meaning;
+mod prefix;
 mod torchvision;
+#[cfg(test)]
+mod wrapped;
+mod wrapper;
 
 pub(crate) use canonical::describe;
 pub(crate) use meaning::Meaning;
+pub(crate) use prefix::{choose, unwrap};
+pub use wrapper::Wrapper;
 
-use crate::checkpoint::{Checkpoint, StateDict, printable};
+use self::torchvision::Generation;
+use crate::checkpoint::{Checkpoint, printable};
 use crate::error::{Error, Result};
 
 /// A kind of Mask R-CNN: an architecture together with the way its checkpoints are written.
@@ -23,36 +32,39 @@ use crate::error::{Error, Result};
 enum Family {
     /// The embedded default: EfficientNet-Lite0 with a narrow pyramid.
     Compact,
-    /// torchvision's `maskrcnn_resnet50_fpn`.
+    /// torchvision's `maskrcnn_resnet50_fpn`, also with another ResNet.
     TorchvisionV1,
+    /// torchvision's `maskrcnn_resnet50_fpn_v2`, also with another ResNet.
+    TorchvisionV2,
 }
 
 impl Family {
-    const ALL: [Self; 2] = [Self::Compact, Self::TorchvisionV1];
+    const ALL: [Self; 3] = [Self::Compact, Self::TorchvisionV1, Self::TorchvisionV2];
 
     /// The name in the metadata of canonical checkpoints and in reports.
     fn name(self) -> &'static str {
         match self {
             Self::Compact => "compact",
             Self::TorchvisionV1 => "torchvision-v1",
+            Self::TorchvisionV2 => "torchvision-v2",
         }
     }
 }
 
-/// Gives the tensors of a checkpoint their canonical names, and says what they are.
+/// Gives the tensors of a checkpoint, out of their wrapper, their canonical names, and says what
+/// they are.
 ///
 /// # Errors
 ///
 /// When the checkpoint belongs to no known family, or describes itself in a way that makes no sense.
 pub(crate) fn adapt(checkpoint: &mut Checkpoint) -> Result<Meaning> {
-    strip_wrapper(&mut checkpoint.tensors)?;
     if let Some(meaning) = canonical::read(checkpoint)? {
         return Ok(meaning);
     }
     let family = recognise(checkpoint)?;
     let (blueprint, labels) = match family {
         Family::Compact => compact::adapt(checkpoint)?,
-        Family::TorchvisionV1 => torchvision::adapt_v1(checkpoint)?,
+        Family::TorchvisionV1 | Family::TorchvisionV2 => torchvision::adapt(checkpoint)?,
     };
     Ok(Meaning {
         family: family.name().to_owned(),
@@ -69,39 +81,38 @@ fn recognise(checkpoint: &Checkpoint) -> Result<Family> {
         return known.ok_or_else(|| unknown(format!("its metadata says `{}`", printable(name))));
     }
     let tensors = &checkpoint.tensors;
-    if torchvision::recognises_v1(tensors) {
-        return Ok(Family::TorchvisionV1);
+    if let Some(generation) = torchvision::recognise(tensors) {
+        return Ok(match generation {
+            Generation::V1 => Family::TorchvisionV1,
+            Generation::V2 => Family::TorchvisionV2,
+        });
     }
     // Relatives that people will try, named so that nobody searches for a fault in the file.
-    Err(unknown(if torchvision::recognises_v2(tensors) {
-        "it looks like torchvision's maskrcnn_resnet50_fpn_v2, which is not read yet".to_owned()
-    } else if tensors
-        .names()
-        .any(|name| name.starts_with("backbone.bottom_up."))
-    {
-        "it looks like a detectron2 model, which is not read yet".to_owned()
-    } else if tensors.contains("head.classification_head.cls_logits.weight") {
-        "it looks like a detector without masks (RetinaNet or SSD)".to_owned()
-    } else if tensors.contains("roi_heads.box_predictor.cls_score.weight") {
-        "it looks like a torchvision detector without masks, or with another backbone than ResNet-50".to_owned()
-    } else if tensors.contains("fc.weight") || tensors.contains("classifier.weight") {
-        "it looks like an image classifier".to_owned()
-    } else {
-        match tensors.names().next() {
-            Some(name) => format!("its tensors have unfamiliar names, such as `{name}`"),
-            None => "it holds no tensors".to_owned(),
-        }
-    }))
-}
-
-/// Training scripts save networks wrapped for several GPUs, every name behind `module.`; what is
-/// inside is the network.
-fn strip_wrapper(tensors: &mut StateDict) -> Result<()> {
-    const WRAPPER: &str = "module.";
-    if tensors.names().next().is_some() && tensors.names().all(|name| name.starts_with(WRAPPER)) {
-        tensors.rename(|name| name[WRAPPER.len()..].to_owned())?;
-    }
-    Ok(())
+    Err(unknown(
+        if tensors
+            .names()
+            .any(|name| name.starts_with("backbone.bottom_up."))
+        {
+            "it looks like a detectron2 model, which is not read yet".to_owned()
+        } else if tensors.contains("head.classification_head.cls_logits.weight") {
+            "it looks like a detector without masks (RetinaNet or SSD)".to_owned()
+        } else if tensors.contains("roi_heads.box_predictor.cls_score.weight") {
+            "it looks like a torchvision detector without masks, or with another backbone than a ResNet".to_owned()
+        } else if tensors.contains("fc.weight") || tensors.contains("classifier.weight") {
+            "it looks like an image classifier".to_owned()
+        } else {
+            match (tensors.names().next(), &checkpoint.class) {
+                (Some(name), Some(class)) => format!(
+                    "it is a pickled `{}`, whose tensors have unfamiliar names, such as `{name}`",
+                    printable(class)
+                ),
+                (Some(name), None) => {
+                    format!("its tensors have unfamiliar names, such as `{name}`")
+                }
+                (None, _) => "it holds no tensors".to_owned(),
+            }
+        },
+    ))
 }
 
 fn unknown(reason: String) -> Error {

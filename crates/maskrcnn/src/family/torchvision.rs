@@ -1,25 +1,29 @@
-//! torchvision's `maskrcnn_resnet50_fpn`, whose current parameter names are the canonical ones.
+//! torchvision's Mask R-CNNs with ResNets, whose current parameter names are the canonical ones:
+//! `maskrcnn_resnet50_fpn` (v1), `maskrcnn_resnet50_fpn_v2`, and what `MaskRCNN` makes of
+//! `resnet_fpn_backbone`.
 //!
-//! torchvision `models/detection/mask_rcnn.py`, `faster_rcnn.py`.
+//! torchvision `models/detection/mask_rcnn.py`, `faster_rcnn.py`, `backbone_utils.py`.
 
 use std::ops::RangeInclusive;
 
+use super::architecture::{Architecture, CLASSIFIER, Norms};
 use super::coco;
 use crate::blueprint::{
-    BackboneBlueprint, Blueprint, BoxHeadBlueprint, FpnBlueprint, MaskHeadBlueprint,
-    PostprocessBlueprint, ResNetBlueprint, RpnBlueprint, TransformBlueprint,
+    Anchors, BackboneBlueprint, Blueprint, BottleneckStride, BoxHeadBlueprint, Candidates,
+    Coordinates, FirstClass, FpnBlueprint, MaskHeadBlueprint, Paste, PoolPadding, PoolerBlueprint,
+    PostprocessBlueprint, ProposalSelection, Ranking, ResNetBlueprint, Resize, RpnBlueprint,
+    TransformBlueprint,
 };
 use crate::checkpoint::{Checkpoint, StateDict};
 use crate::error::{Error, Result};
 use crate::labels::Labels;
 
-/// torchvision's builder sets every epsilon to this when it loads the COCO weights, because they
-/// were trained without one (`overwrite_eps` in `maskrcnn_resnet50_fpn`). Networks trained from
-/// them inherit it.
-const V1_NORM_EPSILON: f64 = 0.0;
+/// The epsilon of PyTorch's `BatchNorm2d` and, since torchvision 0.9, of `FrozenBatchNorm2d`.
+const NORM_EPSILON: f64 = 1e-5;
 
-/// A tensor whose first dimension is the number of classes, background included.
-const CLASSIFIER: &str = "roi_heads.box_predictor.cls_score.weight";
+/// The epsilon that `maskrcnn_resnet50_fpn` gives its frozen norms with the COCO_V1 weights, which
+/// were trained without one (`overwrite_eps`). Networks trained from them inherit it.
+const COCO_V1_NORM_EPSILON: f64 = 0.0;
 
 /// Classifiers of torchvision's COCO weights have a slot for each id, used or not, and the
 /// background.
@@ -28,53 +32,53 @@ const COCO_SLOTS: i64 = coco::LAST_ID as i64 + 1;
 /// Numbers of classes that a network of our time may have; more is a damaged or hostile file.
 const CLASS_COUNTS: RangeInclusive<i64> = 2..=100_000;
 
-/// Whether these are tensors of v1, under new or old names: frozen norms in a ResNet-50, one
-/// convolution in the RPN's head.
-pub(super) fn recognises_v1(tensors: &StateDict) -> bool {
-    has_resnet50_masks(tensors)
-        && (tensors.contains("rpn.head.conv.0.0.weight")
-            || tensors.contains("rpn.head.conv.weight"))
-        && !tensors.contains("rpn.head.conv.1.0.weight")
+/// The two designs of torchvision's heads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Generation {
+    /// No norms but in the backbone, one convolution in the RPN, fully connected layers only in the
+    /// box head.
+    V1,
+    /// Norms everywhere, more convolutions in the RPN and in the box head.
+    V2,
 }
 
-/// Whether these are tensors of v2: two convolutions in the RPN's head.
-pub(super) fn recognises_v2(tensors: &StateDict) -> bool {
-    has_resnet50_masks(tensors) && tensors.contains("rpn.head.conv.1.0.weight")
-}
-
-fn has_resnet50_masks(tensors: &StateDict) -> bool {
+/// Whether these are tensors of such a network, under new or old names; if so, of which design.
+pub(super) fn recognise(tensors: &StateDict) -> Option<Generation> {
     let names = [
-        "backbone.body.layer3.5.conv3.weight",
+        "backbone.body.layer4.0.conv1.weight",
         CLASSIFIER,
         "roi_heads.mask_predictor.mask_fcn_logits.weight",
+        "rpn.head.cls_logits.weight",
     ];
-    // ResNet-101 has more blocks in its third layer.
-    names.iter().all(|name| tensors.contains(name))
-        && !tensors.contains("backbone.body.layer3.6.conv3.weight")
+    let of_v2 = [
+        "backbone.fpn.inner_blocks.0.1.weight",
+        "rpn.head.conv.1.0.weight",
+        "roi_heads.box_head.0.0.weight",
+        "roi_heads.mask_head.0.1.weight",
+    ];
+    let contains = |name: &&str| tensors.contains(name);
+    names.iter().all(contains).then(|| {
+        if of_v2.iter().any(contains) {
+            Generation::V2
+        } else {
+            Generation::V1
+        }
+    })
 }
 
-/// Renames old tensors, drops counters, and returns v1's configuration and classes.
+/// Renames old tensors, drops counters, and returns the blueprint and the classes.
 ///
-/// Networks that were trained further on other data have another number of classes; theirs are
-/// called `class 1`, … unless a canonical file names them.
+/// The architecture is read off the tensors; what they do not show is as torchvision's
+/// constructors have it. Networks that were trained on other data than COCO have another number of
+/// classes; theirs are called `class 1`, … unless the file's metadata names them.
 ///
 /// # Errors
 ///
-/// When two tensors are the same one under its old and its new name, or the classifier is no
-/// matrix.
-pub(super) fn adapt_v1(checkpoint: &mut Checkpoint) -> Result<(Blueprint, Labels)> {
+/// When two tensors are the same one under its old and its new name, the classifier is no matrix,
+/// or the network is of a kind that is not read.
+pub(super) fn adapt(checkpoint: &mut Checkpoint) -> Result<(Blueprint, Labels)> {
     let tensors = &mut checkpoint.tensors;
-    // Norms that were trained count their batches; inference does not.
-    let counters: Vec<String> = tensors
-        .names()
-        .filter(|name| name.ends_with(".num_batches_tracked"))
-        .map(str::to_owned)
-        .collect();
-    for counter in counters {
-        tensors.remove(&counter);
-    }
     tensors.rename(canonical_name)?;
-
     let num_classes = match tensors.shape(CLASSIFIER) {
         Some(&[classes, _]) if CLASS_COUNTS.contains(&classes) => classes,
         shape => {
@@ -86,13 +90,51 @@ pub(super) fn adapt_v1(checkpoint: &mut Checkpoint) -> Result<(Blueprint, Labels
             });
         }
     };
+    let blueprint = blueprint(&Architecture::of(tensors)?, num_classes);
+    blueprint.check().map_err(|error| Error::Unsupported {
+        what: format!("a network with another {error}"),
+        remedy: "networks of torchvision's sizes are read",
+    })?;
+
+    // Norms that were trained count their batches; inference does not.
+    let counters: Vec<String> = tensors
+        .names()
+        .filter(|name| name.ends_with(".num_batches_tracked"))
+        .map(str::to_owned)
+        .collect();
+    for counter in counters {
+        tensors.remove(&counter);
+    }
     let labels = match checkpoint.metadata.get("labels") {
         Some(json) => Labels::from_json(json)?,
         None if num_classes == COCO_SLOTS => Labels::new(coco::slots_by_id()),
         None => Labels::unnamed(num_classes),
     };
     labels.check_slots(num_classes)?;
-    Ok((v1(num_classes), labels))
+    Ok((blueprint, labels))
+}
+
+/// The epsilon of the backbone's norms.
+///
+/// The file has it nowhere, but trained norms have only one. Of frozen norms it depends on how the
+/// network was made: from the COCO_V1 weights or otherwise, and the tensors are the same
+/// (weights/README.md has the table). Frozen norms in a ResNet-50 with v1's heads are taken to
+/// descend from COCO_V1, as in torchvision's tutorial; there are no such weights for others.
+fn backbone_epsilon(architecture: &Architecture) -> f64 {
+    let Architecture {
+        backbone,
+        pyramid_norms,
+        rpn_convolutions,
+        box_head,
+        ..
+    } = architecture;
+    let is_v1 = backbone.is_resnet50()
+        && pyramid_norms.is_none()
+        && (*rpn_convolutions, box_head.convolutions) == (1, 0);
+    match backbone.norms {
+        Norms::Frozen if is_v1 => COCO_V1_NORM_EPSILON,
+        Norms::Frozen | Norms::Trained => NORM_EPSILON,
+    }
 }
 
 /// The name that current torchvision gives a tensor of any age.
@@ -128,8 +170,12 @@ fn canonical_name(name: &str) -> String {
     name.to_owned()
 }
 
-/// The configuration of v1, torchvision's defaults throughout.
-fn v1(num_classes: i64) -> Blueprint {
+/// A network of this architecture, with torchvision's defaults throughout.
+fn blueprint(architecture: &Architecture, num_classes: i64) -> Blueprint {
+    let Architecture {
+        backbone, box_head, ..
+    } = architecture;
+    let epsilon = |norms: Option<Norms>| norms.map(|_| NORM_EPSILON);
     Blueprint {
         transform: TransformBlueprint {
             min_size: 800,
@@ -137,12 +183,21 @@ fn v1(num_classes: i64) -> Blueprint {
             mean: [0.485, 0.456, 0.406], // ImageNet's
             std: [0.229, 0.224, 0.225],
             size_divisible: 32,
+            resize: Resize::Float,
         },
         backbone: BackboneBlueprint::ResNet(ResNetBlueprint {
-            blocks: [3, 4, 6, 3],
-            norm_epsilon: V1_NORM_EPSILON,
+            blocks: backbone.blocks,
+            norm_epsilon: backbone_epsilon(architecture),
+            block: backbone.block,
+            groups: backbone.groups,
+            width_per_group: backbone.width_per_group,
+            stride: BottleneckStride::Middle,
+            pool_padding: PoolPadding::Symmetric,
         }),
-        fpn: FpnBlueprint { channels: 256 },
+        fpn: FpnBlueprint {
+            channels: architecture.channels,
+            norm_epsilon: epsilon(architecture.pyramid_norms),
+        },
         rpn: RpnBlueprint {
             anchor_sizes: vec![32.0, 64.0, 128.0, 256.0, 512.0],
             aspect_ratios: vec![0.5, 1.0, 2.0],
@@ -150,25 +205,39 @@ fn v1(num_classes: i64) -> Blueprint {
             post_nms_top_n: 1000,
             nms_thresh: 0.7,
             min_size: 1e-3,
+            convolutions: architecture.rpn_convolutions,
+            anchors: Anchors::WholePixels,
+            selection: ProposalSelection::PerLevel,
+            ranking: Ranking::Probability,
         },
         box_head: BoxHeadBlueprint {
-            resolution: 7,
+            resolution: box_head.resolution,
             sampling_ratio: 2,
-            hidden: 1024,
+            hidden: box_head.hidden,
             delta_weights: [10.0, 10.0, 5.0, 5.0],
+            convolutions: box_head.convolutions,
+            norm_epsilon: epsilon(box_head.norms),
+            fully_connected: box_head.fully_connected,
         },
         mask_head: MaskHeadBlueprint {
             resolution: 14,
             sampling_ratio: 2,
-            convolutions: 4,
-            channels: 256,
+            convolutions: architecture.mask_convolutions,
+            channels: architecture.mask_channels,
+            reduced: architecture.mask_reduced,
+            norm_epsilon: epsilon(architecture.mask_norms),
+            paste: Paste::Padded,
         },
+        pooler: PoolerBlueprint::default(),
         postprocess: PostprocessBlueprint {
             score_thresh: 0.05,
             nms_thresh: 0.5,
             detections_per_image: 100,
             min_size: 1e-2,
+            candidates: Candidates::EveryClass,
+            first_class: FirstClass::One,
         },
+        coordinates: Coordinates::Edges,
         num_classes,
     }
 }

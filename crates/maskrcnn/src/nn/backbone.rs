@@ -37,7 +37,7 @@ impl Backbone {
     /// Channels of C2..C5.
     pub fn channels(&self) -> [i64; 4] {
         match self {
-            Self::ResNet(_) => ResNet::CHANNELS,
+            Self::ResNet(resnet) => resnet.channels(),
             Self::EfficientNetLite0(_) => EfficientNetLite0::CHANNELS,
         }
     }

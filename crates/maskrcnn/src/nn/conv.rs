@@ -4,8 +4,8 @@ use tch::{Device, Kind, Tensor};
 
 use super::onednn;
 use super::parameters::Parameters;
-use super::torch::{Prepare, TchResult, channels_last, during, place};
-use crate::error::Result;
+use super::torch::{Prepare, TchResult, channels_last, during, is_finite, place};
+use crate::error::{Error, Result};
 
 /// What a convolution does apart from its values. Padding is always half the kernel, so that stride
 /// 1 keeps the size.
@@ -33,6 +33,11 @@ impl ConvShape {
     /// The same with another stride.
     pub const fn stride(self, stride: i64) -> Self {
         Self { stride, ..self }
+    }
+
+    /// The same in groups of channels that do not see each other.
+    pub const fn groups(self, groups: i64) -> Self {
+        Self { groups, ..self }
     }
 
     /// A convolution of each of `channels` by itself.
@@ -104,6 +109,28 @@ impl Conv {
         })
     }
 
+    /// A convolution with the batch norm of this epsilon behind it, or with a bias where there is
+    /// none: the tensors that torchvision's `ops/misc.py`, `Conv2dNormActivation`, has,
+    /// `{name}.0.weight` and either `{name}.1.*` or `{name}.0.bias`.
+    ///
+    /// # Errors
+    ///
+    /// When a tensor is missing or has another shape.
+    pub fn with_norm_or_bias(
+        parameters: &mut Parameters,
+        name: &str,
+        epsilon: Option<f64>,
+        shape: ConvShape,
+    ) -> Result<Self> {
+        let conv = format!("{name}.0");
+        match epsilon {
+            Some(epsilon) => {
+                Self::with_norm(parameters, &conv, &format!("{name}.1"), epsilon, shape)
+            }
+            None => Self::new(parameters, &conv, shape),
+        }
+    }
+
     /// `[N, input, H, W]` to `[N, output, H', W']`; channels-last in, channels-last out.
     pub fn forward(&self, input: &Tensor) -> TchResult<Tensor> {
         let ConvShape {
@@ -129,9 +156,7 @@ impl Conv {
 impl Prepare for Conv {
     fn prepare(&mut self, device: Device) -> Result<()> {
         if let Some(norm) = self.norm.take() {
-            let (weight, bias) = norm
-                .fold(&self.weight, self.bias.as_ref())
-                .map_err(during("folding a batch norm into its convolution"))?;
+            let (weight, bias) = norm.fold(&self.weight, self.bias.as_ref())?;
             (self.weight, self.bias) = (weight, Some(bias));
         }
         let laid_out = channels_last(&self.weight);
@@ -148,6 +173,7 @@ impl Prepare for Conv {
 /// torchvision `ops/misc.py`, `FrozenBatchNorm2d.forward`.
 #[derive(Debug)]
 struct Norm {
+    name: String,
     gain: Tensor,
     shift: Tensor,
     mean: Tensor,
@@ -164,6 +190,7 @@ impl Norm {
             mean: statistic("running_mean")?,
             variance: statistic("running_var")?,
             epsilon,
+            name: name.to_owned(),
         })
     }
 
@@ -190,7 +217,23 @@ impl Norm {
     ///
     /// norm(conv(x) + b) = conv(x) · s + (shift + b · s): the scale goes into the filters, the rest
     /// is the bias. Computed in f64, so that folding costs no accuracy.
-    fn fold(&self, weight: &Tensor, bias: Option<&Tensor>) -> TchResult<(Tensor, Tensor)> {
+    ///
+    /// # Errors
+    ///
+    /// When the results are not finite; and when libtorch fails.
+    fn fold(&self, weight: &Tensor, bias: Option<&Tensor>) -> Result<(Tensor, Tensor)> {
+        let during = during("folding a batch norm into its convolution");
+        let (weight, bias) = self.product(weight, bias).map_err(&during)?;
+        let finite = is_finite(&weight).and_then(|finite| Ok(finite && is_finite(&bias)?));
+        if finite.map_err(&during)? {
+            Ok((weight, bias))
+        } else {
+            Err(self.not_finite().map_err(&during)?)
+        }
+    }
+
+    /// What [`fold`](Self::fold) gives, finite or not.
+    fn product(&self, weight: &Tensor, bias: Option<&Tensor>) -> TchResult<(Tensor, Tensor)> {
         let (scale, mut shift) = self.affine()?;
         if let Some(bias) = bias {
             shift = shift.f_add(&bias.f_to_kind(Kind::Double)?.f_mul(&scale)?)?;
@@ -202,6 +245,35 @@ impl Norm {
             filters.f_to_kind(Kind::Float)?,
             shift.f_to_kind(Kind::Float)?,
         ))
+    }
+
+    /// Says why a division by √(variance + ε) went wrong. torchvision goes on with infinite and
+    /// undefined numbers, and finds nothing.
+    fn not_finite(&self) -> TchResult<Error> {
+        let variances = Vec::<f32>::try_from(self.variance.f_view([-1])?)?;
+        let epsilon = self.epsilon;
+        let channel = variances
+            .iter()
+            .position(|&variance| f64::from(variance) + epsilon <= 0.0);
+        let (tensor, reason) = match channel {
+            Some(channel) => (
+                "running_var",
+                format!(
+                    "channel {channel} has the variance {}, which with the epsilon {epsilon} of its norm has no \
+                     inverse root; was the network trained with another epsilon? A blueprint can give it",
+                    variances[channel]
+                ),
+            ),
+            None => (
+                "weight",
+                "folded into its convolution it gives numbers beyond the range of float32"
+                    .to_owned(),
+            ),
+        };
+        Ok(Error::NotFinite {
+            name: format!("{}.{tensor}", self.name),
+            reason,
+        })
     }
 }
 
@@ -221,6 +293,7 @@ mod tests {
                 weight: random(&shape.weight()),
                 bias,
                 norm: Some(Norm {
+                    name: "bn".to_owned(),
                     gain: random(&[6]),
                     shift: random(&[6]),
                     mean: random(&[6]),
@@ -238,5 +311,51 @@ mod tests {
             let apart = (given - prepared).abs().max().double_value(&[]);
             assert!(apart < 1e-4, "{apart}");
         }
+    }
+
+    /// A convolution to three channels whose norm has these numbers.
+    fn normed(gain: [f32; 3], variance: [f32; 3], epsilon: f64) -> Conv {
+        let shape = ConvShape::new(2, 3, 1);
+        Conv {
+            weight: random(&shape.weight()),
+            bias: None,
+            norm: Some(Norm {
+                name: "layer1.0.bn1".to_owned(),
+                gain: Tensor::from_slice(&gain),
+                shift: random(&[3]),
+                mean: random(&[3]),
+                variance: Tensor::from_slice(&variance),
+                epsilon,
+            }),
+            shape,
+        }
+    }
+
+    #[test]
+    fn a_dead_channel_without_an_epsilon_is_an_error() {
+        let dead = |epsilon| normed([1.0; 3], [0.5, 0.0, 0.5], epsilon).prepare(Device::Cpu);
+        assert_eq!(
+            dead(0.0).unwrap_err().to_string(),
+            "tensor `layer1.0.bn1.running_var` cannot be computed with: channel 1 has the variance \
+             0, which with the epsilon 0 of its norm has no inverse root; was the network trained \
+             with another epsilon? A blueprint can give it"
+        );
+        dead(1e-5).unwrap();
+        // A gain of 0 makes 0 · ∞ of it.
+        let silent = normed([1.0, 0.0, 1.0], [0.5, 0.0, 0.5], 0.0).prepare(Device::Cpu);
+        assert_eq!(silent.unwrap_err().code(), "not-finite");
+        let negative = normed([1.0; 3], [0.5, 0.5, -1.0], 1e-5).prepare(Device::Cpu);
+        let message = negative.unwrap_err().to_string();
+        assert!(
+            message.contains("channel 2 has the variance -1"),
+            "{message}"
+        );
+        let vast = normed([1.0, 1.0, 3e38], [0.5, 0.5, 1e-9], 0.0).prepare(Device::Cpu);
+        let message = vast.unwrap_err().to_string();
+        assert!(message.contains("`layer1.0.bn1.weight`"), "{message}");
+        assert!(
+            message.ends_with("beyond the range of float32"),
+            "{message}"
+        );
     }
 }

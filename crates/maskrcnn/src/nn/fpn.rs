@@ -19,8 +19,8 @@ pub(crate) struct FeaturePyramid {
 }
 
 impl FeaturePyramid {
-    /// From `backbone.fpn.inner_blocks.{i}.0` and `backbone.fpn.layer_blocks.{i}.0`; `inputs` are
-    /// the channels of C2..C5.
+    /// From the tensors below `backbone.fpn.inner_blocks.{i}` and `backbone.fpn.layer_blocks.{i}`;
+    /// `inputs` are the channels of C2..C5.
     ///
     /// # Errors
     ///
@@ -34,16 +34,12 @@ impl FeaturePyramid {
         for (i, &input) in inputs.iter().enumerate() {
             let lateral = ConvShape::new(input, blueprint.channels, 1);
             let smooth = ConvShape::new(blueprint.channels, blueprint.channels, 3);
-            inner.push(Conv::new(
-                parameters,
-                &format!("backbone.fpn.inner_blocks.{i}.0"),
-                lateral,
-            )?);
-            layer.push(Conv::new(
-                parameters,
-                &format!("backbone.fpn.layer_blocks.{i}.0"),
-                smooth,
-            )?);
+            let mut conv = |blocks, shape| {
+                let name = format!("backbone.fpn.{blocks}.{i}");
+                Conv::with_norm_or_bias(parameters, &name, blueprint.norm_epsilon, shape)
+            };
+            inner.push(conv("inner_blocks", lateral)?);
+            layer.push(conv("layer_blocks", smooth)?);
         }
         Ok(Self { inner, layer })
     }

@@ -23,4 +23,4 @@ pub(crate) use deconv::Deconv;
 pub(crate) use fpn::FeaturePyramid;
 pub(crate) use linear::Linear;
 pub(crate) use parameters::Parameters;
-pub(crate) use torch::{Prepare, TchResult, during};
+pub(crate) use torch::{Prepare, TchResult, check_finite, during};

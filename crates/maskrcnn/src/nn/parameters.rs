@@ -2,9 +2,9 @@
 
 use tch::{Kind, Tensor};
 
-use super::torch::during;
+use super::torch::{during, is_finite};
 use crate::checkpoint::{DType, Elements, StateDict};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// The tensors of a checkpoint under canonical names, as libtorch's.
 pub(crate) struct Parameters<'a>(pub &'a mut StateDict);
@@ -15,9 +15,9 @@ impl Parameters<'_> {
     ///
     /// # Errors
     ///
-    /// When it is missing or has another shape.
+    /// When it is missing, has another shape, or holds NaN or infinity.
     pub fn take(&mut self, name: &str, shape: &[i64]) -> Result<Tensor> {
-        let tensor = match self.0.take(name, shape)? {
+        let copied = match self.0.take(name, shape)? {
             Elements::Stored(dtype, bytes) => {
                 let kind = match dtype {
                     DType::F64 => Kind::Double,
@@ -33,6 +33,14 @@ impl Parameters<'_> {
                 Tensor::f_from_slice(&values).and_then(|tensor| tensor.f_view(shape))
             }
         };
-        tensor.map_err(during("copying a tensor of the checkpoint"))
+        let during = during("copying a tensor of the checkpoint");
+        let tensor = copied.map_err(&during)?;
+        if is_finite(&tensor).map_err(&during)? {
+            return Ok(tensor);
+        }
+        Err(Error::NotFinite {
+            name: name.to_owned(),
+            reason: "it holds NaN or infinity, as after a training that went wrong".to_owned(),
+        })
     }
 }

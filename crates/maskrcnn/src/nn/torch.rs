@@ -53,6 +53,30 @@ pub(crate) fn place(parameter: &mut Tensor, device: Device) -> Result<()> {
     Ok(())
 }
 
+/// Whether all numbers of a tensor are finite; so they are where there are none.
+pub(crate) fn is_finite(tensor: &Tensor) -> TchResult<bool> {
+    if tensor.numel() == 0 {
+        return Ok(true);
+    }
+    // One pass without a copy; NaN anywhere is both.
+    let (least, most) = tensor.f_aminmax(None, false)?;
+    Ok(f64::try_from(least)?.is_finite() && f64::try_from(most)?.is_finite())
+}
+
+/// Refuses an output of the network that holds NaN or infinity. Whatever came of it later, such as
+/// no detections, would look like an answer.
+///
+/// # Errors
+///
+/// [`Error::NotFiniteOutput`]; and when libtorch fails.
+pub(crate) fn check_finite(doing: &'static str, output: &Tensor) -> Result<()> {
+    if is_finite(output).map_err(during(doing))? {
+        Ok(())
+    } else {
+        Err(Error::NotFiniteOutput { doing })
+    }
+}
+
 /// Names what was being done when libtorch failed.
 pub(crate) fn during(doing: &'static str) -> impl Fn(TchError) -> Error {
     move |error| torch_error(doing, error)

@@ -1,18 +1,22 @@
 //! The operators that libtorch lacks, over plain slices: no tensors, no weights.
 //!
-//! Each gives torchvision's numbers; where rounding could decide (a comparison against a
-//! threshold), the order of the floating-point operations is torchvision's too.
+//! Each gives its peer's numbers, torchvision's unless it says otherwise; where rounding could decide
+//! (a comparison against a threshold), the order of the floating-point operations is the peer's too.
 
 pub(crate) mod bilinear;
 mod box_coder;
 pub(crate) mod elementary;
 mod nms;
+mod paste_at_centres;
 mod paste_mask;
+mod resize_bytes;
 mod roi_align;
 
 pub use box_coder::BoxCoder;
 pub use nms::batched_nms;
+pub use paste_at_centres::paste_mask_at_centres;
 pub use paste_mask::paste_mask;
+pub(crate) use resize_bytes::resize_bytes;
 pub use roi_align::{FeatureMap, RoiAlign};
 
 #[cfg(test)]

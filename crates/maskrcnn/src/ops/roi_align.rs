@@ -15,13 +15,14 @@ pub struct FeatureMap<'a> {
 
 /// Pools RoIs into `resolution` × `resolution` bins by averaging bilinear samples.
 ///
-/// torchvision's `roi_align` with `aligned=False`: coordinates are multiplied by the scale and not
-/// shifted by half a cell, and an RoI is at least one cell wide and high.
+/// torchvision's `roi_align`: [`pool`](Self::pool) with `aligned=False`,
+/// [`pool_aligned`](Self::pool_aligned) with `aligned=True`.
 #[derive(Clone, Copy, Debug)]
 pub struct RoiAlign {
     /// Bins along each side.
     pub resolution: usize,
-    /// Samples along each side of a bin.
+    /// Samples along each side of a bin; 0, in [`pool_aligned`](Self::pool_aligned) alone: as many
+    /// as the bin has cells, the last one counted whole.
     pub sampling_ratio: usize,
 }
 
@@ -34,7 +35,8 @@ type Taps = Vec<(usize, f32)>;
 impl RoiAlign {
     /// Pools one RoI: `roi` in resized-image pixels, `scale` cells a pixel, into `out`,
     /// `[resolution, resolution, channels]`. Samples more than one cell outside the feature map
-    /// count as zero.
+    /// count as zero. Coordinates are multiplied by the scale and not shifted by half a cell, and an
+    /// RoI is at least one cell wide and high.
     ///
     /// Bilinear weights are a product of a weight along x and one along y, and so is "outside"; the
     /// average over the samples of a bin is then a sum over a few rows times a few columns,
@@ -46,6 +48,40 @@ impl RoiAlign {
     /// When `out` or the map's data has another length than its shape says, or the map is empty: a
     /// bug of the caller.
     pub fn pool(&self, map: FeatureMap, roi: BBox, scale: f32, out: &mut [f32]) {
+        let axis = |start: f32, end: f32, cells| {
+            let (start, end) = (start * scale, end * scale);
+            self.axis(start, (end - start).max(1.0), self.sampling_ratio, cells)
+        };
+        let columns = axis(roi.x1, roi.x2, map.size.width);
+        let rows = axis(roi.y1, roi.y2, map.size.height);
+        self.pool_taps(map, &columns, &rows, out);
+    }
+
+    /// [`pool`](Self::pool) with coordinates shifted by half a cell, so that a cell's value is that
+    /// of its middle. An RoI may be smaller than a cell; one without an area gives zeros.
+    ///
+    /// # Panics
+    ///
+    /// As [`pool`](Self::pool).
+    pub fn pool_aligned(&self, map: FeatureMap, roi: BBox, scale: f32, out: &mut [f32]) {
+        /// Far more than a bin of an RoI inside a feature map has cells.
+        const MOST_SAMPLES: f32 = 4096.0;
+        let axis = |start: f32, end: f32, cells| {
+            let (start, end) = (start * scale - 0.5, end * scale - 0.5);
+            let length = end - start;
+            let samples = match self.sampling_ratio {
+                0 => (length / self.resolution as f32).ceil().min(MOST_SAMPLES) as usize,
+                samples => samples,
+            };
+            self.axis(start, length, samples, cells)
+        };
+        let columns = axis(roi.x1, roi.x2, map.size.width);
+        let rows = axis(roi.y1, roi.y2, map.size.height);
+        self.pool_taps(map, &columns, &rows, out);
+    }
+
+    /// Writes the sums over the cells of each bin.
+    fn pool_taps(&self, map: FeatureMap, columns: &[Taps], rows: &[Taps], out: &mut [f32]) {
         assert_eq!(
             map.data.len(),
             map.size.area() * map.channels,
@@ -56,11 +92,9 @@ impl RoiAlign {
             self.resolution * self.resolution * map.channels,
             "output does not fit the bins"
         );
-        let columns = self.axis(roi.x1 * scale, roi.x2 * scale, map.size.width);
-        let rows = self.axis(roi.y1 * scale, roi.y2 * scale, map.size.height);
         let mut cells = Taps::new();
         let mut bins = out.chunks_exact_mut(map.channels);
-        for row in &rows {
+        for row in rows {
             for (column, bin) in columns.iter().zip(&mut bins) {
                 cells.clear();
                 for &(y, row_weight) in row {
@@ -76,20 +110,19 @@ impl RoiAlign {
         }
     }
 
-    /// The cells that each bin reads along one axis of `cells` cells, for an RoI from `start` to
-    /// `end`.
-    fn axis(&self, start: f32, end: f32, cells: usize) -> Vec<Taps> {
-        let bin = (end - start).max(1.0) / self.resolution as f32;
-        let average = 1.0 / self.sampling_ratio as f32;
+    /// The cells that each bin reads along one axis of `cells` cells, for an RoI that is `length`
+    /// cells long from `start` on.
+    fn axis(&self, start: f32, length: f32, samples: usize, cells: usize) -> Vec<Taps> {
+        let bin = length / self.resolution as f32;
+        let average = 1.0 / samples as f32;
         let mut axis = Vec::with_capacity(self.resolution);
         for index in 0..self.resolution {
-            let mut taps = Taps::with_capacity(2 * self.sampling_ratio);
-            for sample in 0..self.sampling_ratio {
-                let at = start
-                    + index as f32 * bin
-                    + (sample as f32 + 0.5) * bin / self.sampling_ratio as f32;
+            let mut taps = Taps::with_capacity((2 * samples).min(cells));
+            for sample in 0..samples {
+                let at = start + index as f32 * bin + (sample as f32 + 0.5) * bin / samples as f32;
                 for (cell, weight) in bilinear(at, cells).into_iter().flatten() {
-                    match taps.iter_mut().find(|tap| tap.0 == cell) {
+                    // Neighbouring samples share cells: the last ones, mostly.
+                    match taps.iter_mut().rev().find(|tap| tap.0 == cell) {
                         Some(tap) => tap.1 += weight * average,
                         None => taps.push((cell, weight * average)),
                     }
@@ -149,9 +182,21 @@ mod tests {
     use super::*;
     use crate::fixture::{Fixture, difference};
 
+    /// One of the two ways of pooling.
+    type Pool = fn(&RoiAlign, FeatureMap, BBox, f32, &mut [f32]);
+
     #[test]
     fn pools_as_torchvision_does() {
-        let ops = Fixture::ops();
+        assert_pools(&Fixture::ops(), RoiAlign::pool, 2);
+    }
+
+    #[test]
+    fn pools_aligned_as_detectron2_does() {
+        let fixture = Fixture::open("ops/detectron2.safetensors");
+        assert_pools(&fixture, RoiAlign::pool_aligned, 0);
+    }
+
+    fn assert_pools(ops: &Fixture, pool: Pool, sampling_ratio: usize) {
         for case in ops.cases("roi_align") {
             let shape = ops.shape(&format!("{case}features"));
             let (channels, size) = (shape[1], Size::new(shape[2], shape[3]));
@@ -167,14 +212,14 @@ mod tests {
             let resolution = ops.indices(&format!("{case}output_size"))[0];
             let align = RoiAlign {
                 resolution,
-                sampling_ratio: 2,
+                sampling_ratio,
             };
             let scale = ops.doubles(&format!("{case}spatial_scale"))[0] as f32;
             let bins = resolution * resolution;
             let mut pooled = Vec::new(); // [R, C, bins]
             for roi in ops.boxes(&format!("{case}rois")) {
                 let mut out = vec![f32::NAN; bins * channels];
-                align.pool(map, roi, scale, &mut out);
+                pool(&align, map, roi, scale, &mut out);
                 pooled.extend((0..out.len()).map(|i| out[i % bins * channels + i / bins]));
             }
             // Features of order one; the terms are added in another order.
@@ -196,19 +241,52 @@ mod tests {
     }
 
     fn pool(roi: BBox, scale: f32) -> Vec<f32> {
+        pooled(RoiAlign::pool, ALIGN, roi, scale)
+    }
+
+    fn pooled(pool: Pool, align: RoiAlign, roi: BBox, scale: f32) -> Vec<f32> {
         let data = ramp();
         let mut out = vec![f32::NAN; 2 * 2 * 2];
-        ALIGN.pool(
-            FeatureMap {
-                data: &data,
-                size: Size::new(5, 7),
-                channels: 2,
-            },
-            roi,
-            scale,
-            &mut out,
-        );
+        let map = FeatureMap {
+            data: &data,
+            size: Size::new(5, 7),
+            channels: 2,
+        };
+        pool(&align, map, roi, scale, &mut out);
         out
+    }
+
+    #[test]
+    fn aligned_samples_of_a_ramp_lie_half_a_cell_further_in() {
+        // From (x 1, y 1/2) to (x 5, y 5/2) as below, and half a cell less. However many samples:
+        // bins are 2 cells wide and 1 high.
+        let roi = BBox::new(4.0, 2.0, 20.0, 10.0);
+        for sampling_ratio in [0, 1, 2] {
+            let align = RoiAlign {
+                sampling_ratio,
+                ..ALIGN
+            };
+            let found = pooled(RoiAlign::pool_aligned, align, roi, 0.25);
+            assert_eq!(found, [0.5, 1.5, 0.5, 3.5, 1.5, 1.5, 1.5, 3.5]);
+        }
+        // Smaller than a cell, and not enlarged: all samples between x 1.5 and 2, y 1.5 and 2.
+        let small = BBox::new(2.0, 2.0, 2.5, 2.5);
+        let found = pooled(RoiAlign::pool_aligned, ALIGN, small, 1.0);
+        assert_eq!(
+            found,
+            [1.625, 1.625, 1.625, 1.875, 1.875, 1.625, 1.875, 1.875]
+        );
+    }
+
+    #[test]
+    fn an_aligned_roi_without_an_area_gives_zeros() {
+        let align = RoiAlign {
+            sampling_ratio: 0,
+            ..ALIGN
+        };
+        for roi in [BBox::new(2.0, 1.0, 2.0, 3.0), BBox::new(3.0, 1.0, 2.0, 3.0)] {
+            assert_eq!(pooled(RoiAlign::pool_aligned, align, roi, 1.0), [0.0; 8]);
+        }
     }
 
     #[test]

@@ -1,0 +1,161 @@
+//! What people hand over by mistake, each with the sentence that says so. Files below
+//! `tests/fixtures/wrappers/foreign` are of the real libraries (tests/reference/make_wrappers.py).
+
+use std::io::{Cursor, Write};
+
+use ::zip::ZipWriter;
+use ::zip::write::SimpleFileOptions;
+
+use crate::fixture::fixture_path;
+use crate::weights::Weights;
+
+const NOT_A_CHECKPOINT: &str =
+    "not a checkpoint: expected safetensors or a PyTorch .pth file, found ";
+const NO_FAMILY: &str = "the checkpoint belongs to no known model family: ";
+const SAVE: &str = "is not supported; save it with torch.save(model.state_dict(), …)";
+
+/// An archive of files with a byte each.
+fn zip(names: &[&str]) -> Vec<u8> {
+    let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
+    for name in names {
+        writer
+            .start_file(*name, SimpleFileOptions::default())
+            .unwrap();
+        writer.write_all(b"x").unwrap();
+    }
+    writer.finish().unwrap().into_inner()
+}
+
+fn file(name: &str) -> Vec<u8> {
+    let path = fixture_path("wrappers").join(name);
+    std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+/// The sentence about some bytes.
+fn sentence(bytes: Vec<u8>) -> String {
+    Weights::from_bytes(bytes).unwrap_err().to_string()
+}
+
+#[test]
+fn files_that_are_no_checkpoint_are_named() {
+    let mut tar = vec![0; 1024];
+    tar[..9].copy_from_slice(b"model.pth");
+    tar[257..262].copy_from_slice(b"ustar");
+    for (bytes, found) in [
+        (b"".to_vec(), "an empty file"),
+        (b"see the releases page\n".to_vec(), "a text file"),
+        (
+            b"<!DOCTYPE html><title>404".to_vec(),
+            "an HTML page (a download that went wrong?)",
+        ),
+        (
+            b"<?xml version=\"1.0\"?><Error><Code>AccessDenied".to_vec(),
+            "an XML document (a download that went wrong?)",
+        ),
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a".to_vec(),
+            "a git-lfs pointer in place of the file (`git lfs pull` fetches it)",
+        ),
+        (b"{\"epochs\": 12}".to_vec(), "JSON text"),
+        (
+            file("shards/model.safetensors.index.json"),
+            "the index of a checkpoint in several files, without its folder",
+        ),
+        (zip(&["notes.txt"]), "a zip archive without data.pkl"),
+        (
+            zip(&["metadata.json", "config.json", "model.weights.h5"]),
+            "a Keras archive",
+        ),
+        (zip(&["conv.npy"]), "an archive of NumPy arrays"),
+        (
+            file("foreign/stable_baselines3.zip"),
+            "a zip archive with a checkpoint in it (unpack it first)",
+        ),
+        (
+            b"\x08\x0a\x12\x07pytorch\x1a\x062.13.0".to_vec(),
+            "a protobuf file, such as an ONNX model",
+        ),
+        (
+            b"\x1c\0\0\0TFL3\x14\0\x20\0".to_vec(),
+            "a TensorFlow Lite model",
+        ),
+        (b"GGUF\x03\0\0\0".to_vec(), "a GGUF file"),
+        (
+            b"\x1f\x8b\x08\0\0\0\0\0".to_vec(),
+            "a gzip file (unpack it first)",
+        ),
+        (
+            b"\x80\x04\x95\x03\0\0\0\0\0\0\0}\x94.".to_vec(),
+            "a pickle that `torch.save` did not write, or one cut short",
+        ),
+        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR".to_vec(), "a PNG image"),
+    ] {
+        assert_eq!(sentence(bytes), format!("{NOT_A_CHECKPOINT}{found}"));
+    }
+    assert_eq!(
+        sentence(tar),
+        "a tar archive is not supported; unpack it; a checkpoint of PyTorch 0.1 must be loaded and \
+         saved again with a newer PyTorch"
+    );
+}
+
+#[test]
+fn checkpoints_of_other_things_are_named() {
+    for (name, expected) in [
+        (
+            "classifier.pth",
+            format!("{NO_FAMILY}it looks like an image classifier"),
+        ),
+        (
+            "policy.pth",
+            format!("{NO_FAMILY}its tensors have unfamiliar names, such as `action_net.weight`"),
+        ),
+        (
+            "yolo.pt",
+            format!(
+                "{NO_FAMILY}it is a pickled `ultralytics.nn.tasks.DetectionModel`, whose tensors \
+                 have unfamiliar names, such as `model.0.conv.bias`"
+            ),
+        ),
+    ] {
+        let sentence = sentence(file(&format!("foreign/{name}")));
+        let (found, _) = sentence.split_once("; known are ").unwrap();
+        assert_eq!(found, expected);
+    }
+    for (name, what) in [
+        (
+            "optimizer.pt",
+            "a PyTorch file of an optimizer's state and no weights",
+        ),
+        (
+            "accelerate_optimizer.bin",
+            "a PyTorch file of an optimizer's state and no weights",
+        ),
+    ] {
+        assert_eq!(
+            sentence(file(&format!("foreign/{name}"))),
+            format!("{what} {SAVE}")
+        );
+    }
+    let frozen = sentence(file("foreign/frozen.pt"));
+    assert!(
+        frozen.starts_with("a pickled `__torch__.") && frozen.ends_with(SAVE),
+        "{frozen}"
+    );
+}
+
+#[test]
+fn damaged_files_are_called_damaged() {
+    for (name, kind) in [
+        ("references_detection.pth", "PyTorch (zip)"),
+        ("references_detection.legacy.pth", "PyTorch (legacy)"),
+        ("network.safetensors", "safetensors"),
+    ] {
+        let whole = file(name);
+        let sentence = sentence(whole[..whole.len() / 2].to_vec());
+        assert!(
+            sentence.starts_with(&format!("damaged {kind} file: ")),
+            "{sentence}"
+        );
+    }
+}

@@ -1,0 +1,157 @@
+"""The built program beside torchvision on full-size networks and images: one command, outside CI.
+
+    .venv/bin/python tests/reference/compare_torchvision.py [--program target/release/maskrcnn] [NETWORK ...]
+
+NETWORK is `v1`, `v2`, `trained` (norms that have an epsilon), or a backbone of torchvision's, such as `resnet101`; some
+of each kind without any. Each is filled by the formula, saved with `torch.save` as torchvision's training script does,
+and run by both on three pictures made of the example photos: wide, tall, and larger than the resize's limit. The
+program must find the same objects in the same order, boxes within 0.05 pixels, scores within 1e-4, and masks that
+overlap by 0.99; at least 30 objects of several classes in each picture. Exit status 1 when it does not. Pixels whose
+probability torchvision itself puts within 5e-4 of one half do not count against a mask: rounding decides on which side
+they fall, and in a mask of a few pixels each is some hundredths. Neighbours may have changed places where torchvision's
+scores for them differ by less than 1e-4. The numbers of both are printed. Both programs run on this machine: another
+processor's kernels may move a formula network's scores by more than the program does.
+"""
+
+import argparse
+import json
+import pathlib
+import subprocess
+import sys
+import tempfile
+import time
+
+import numpy as np
+import torch
+from PIL import Image
+from pycocotools import mask as coco_mask
+
+import make_parity
+import networks
+import stages
+
+NETWORKS = ["v2", "resnet18", "resnet34", "resnet101", "resnext50_32x4d", "wide_resnet50_2", "trained", "v1"]
+
+# (photo or None for the collage, width, height)
+PICTURES = [(None, 640, 427), (None, 375, 500), (None, 2100, 1500)]
+
+BOX, SCORE, OVERLAP = 0.05, 1e-4, 0.99
+UNDECIDED = 5e-4
+LEAST_DETECTIONS, LEAST_CLASSES = 30, 3
+THREADS = 2
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("networks", nargs="*", default=NETWORKS, metavar="NETWORK")
+    parser.add_argument("--program", type=pathlib.Path, default=networks.REPOSITORY / "target/release/maskrcnn")
+    arguments = parser.parse_args()
+    torch.set_num_threads(THREADS)
+    failures = 0
+    print("network          picture    found classes     boxes    scores  overlap (undecided) (swapped)  torchvision   program")
+    for network in arguments.networks:
+        with tempfile.TemporaryDirectory() as folder:
+            failures += compare(network, arguments.program.resolve(), pathlib.Path(folder))
+    sys.exit(1 if failures else 0)
+
+
+def compare(network, program, folder):
+    """Prints a line for each picture; returns how many missed a bar."""
+    model = tempered(networks.build(network))
+    torch.save(model.state_dict(), folder / "weights.pth")
+    pictures = {f"{width}x{height}": make_parity.picture(photo, width, height) for photo, width, height in PICTURES}
+    for name, pixels in pictures.items():
+        Image.fromarray(pixels).save(folder / f"{name}.png")
+    failures = 0
+    for name, pixels in pictures.items():
+        start = time.monotonic()
+        expected = stages.run(model, pixels)
+        middle = time.monotonic()
+        found = segment(program, folder, name)
+        end = time.monotonic()
+        missed, line = describe(expected, found)
+        failures += bool(missed)
+        times = f"{middle - start:10.1f} s {end - middle:7.1f} s"
+        print(f"{network:16} {name:10} {line}  {times}  {', '.join(missed)}", flush=True)
+    return failures
+
+
+def tempered(model):
+    """The model with halved logits of classes and masks.
+
+    The formula's logits reach far beyond those of a trained network. With them torchvision's own scores are off by up to
+    8e-5 (against float64), too near the bar for a comparison of two programs that both round.
+    """
+    predictors = (model.roi_heads.box_predictor.cls_score, model.roi_heads.mask_predictor.mask_fcn_logits)
+    with torch.no_grad():
+        for layer in predictors:
+            layer.weight *= 0.5
+            layer.bias *= 0.5
+    return model
+
+
+def segment(program, folder, name):
+    """What the program finds in a picture: the detections of its report."""
+    words = [program, "-w", "weights.pth", "-t", "0", "--json-only", "--threads", str(THREADS), "-q", f"{name}.png"]
+    subprocess.run(words, cwd=folder, check=True)
+    return json.loads((folder / "out" / f"{name}.json").read_text())["detections"]
+
+
+def describe(expected, found):
+    """(the bars that were missed, figures in a line)"""
+    labels = expected["labels"].tolist()
+    missed = []
+    if len(labels) < LEAST_DETECTIONS or len(set(labels)) < LEAST_CLASSES:
+        missed.append("too few to compare")
+    counted = f"{len(labels):7} {len(set(labels)):7}"
+    places = same_order(expected, found)
+    if places is None:
+        return [*missed, "other detections"], counted
+    swapped = sum(place != number for number, place in enumerate(places))
+    found = [found[place] for place in places]
+    corners = expected["boxes"].double().numpy()
+    edges = np.array([[x, y, x + width, y + height] for x, y, width, height in (each["bbox"] for each in found)])
+    box = np.abs(edges - corners).max()
+    score = np.abs(np.array([each["score"] for each in found]) - expected["scores"].double().numpy()).max()
+    masks = [coco_mask.decode(each["segmentation"]).astype(bool) for each in found]
+    overlap, undecided = 1.0, 0
+    for mask, pasted in zip(masks, expected["pasted"].numpy(), strict=True):
+        differs = mask != (pasted > 0.5)
+        near = differs & (np.abs(pasted - 0.5) <= UNDECIDED)
+        overlap = min(overlap, iou(mask ^ near, pasted > 0.5))
+        undecided += int(near.sum())
+    bars = [(box <= BOX, "boxes"), (score <= SCORE, "scores"), (overlap >= OVERLAP, "masks")]
+    missed += [name for holds, name in bars if not holds]
+    return missed, f"{counted} {box:9.5f} {score:9.2e} {overlap:8.5f} {undecided:11} {swapped:9}"
+
+
+def same_order(expected, found):
+    """Where each expected detection stands in `found`, or None where one is missing or too far away."""
+    scores, boxes, labels = (expected[name].tolist() for name in ("scores", "boxes", "labels"))
+    if len(found) != len(labels):
+        return None
+    left, places = set(range(len(found))), []
+    for score, box, label in zip(scores, boxes, labels):
+
+        def same(place):
+            x, y, width, height = found[place]["bbox"]
+            near = max(abs(a - b) for a, b in zip(box, (x, y, x + width, y + height))) <= BOX
+            return near and found[place]["category_id"] == label and abs(scores[place] - score) <= SCORE
+
+        # The one at the same place, or else the nearest.
+        candidates = sorted(filter(same, left), key=lambda place: abs(place - len(places)))
+        if not candidates:
+            return None
+        places.append(candidates[0])
+        left.remove(candidates[0])
+    return places
+
+
+def iou(one, other):
+    """Intersection over union; 1 of two empty masks."""
+    union = np.logical_or(one, other).sum()
+    return np.logical_and(one, other).sum() / union if union else 1.0
+
+
+if __name__ == "__main__":
+    main()
