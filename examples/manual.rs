@@ -7,13 +7,13 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use clap::CommandFactory;
 use clap_complete::{Shell, generate_to};
-use maskrcnn_dapp::cli::Args;
+use maskrcnn_dapp::cli::CommandLine;
 
 fn main() -> Result<()> {
     let folder = std::env::args_os().nth(1);
     let folder = PathBuf::from(folder.context("usage: manual FOLDER")?);
     fs::create_dir_all(&folder)?;
-    let mut command = Args::command();
+    let mut command = CommandLine::command();
     for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
         generate_to(shell, &mut command, "maskrcnn", &folder)?;
     }
