@@ -37,6 +37,8 @@ DOORS = {
         # From a file to tensors, blueprint and classes: what a detector is made of.
         "weights": {"checkpoint", "blueprint", "family"},
         "detector": {"nn", "ops", "blueprint", "weights", "runtime"},
+        # What a network is made of beside what a file has.
+        "fit": {"checkpoint", "blueprint", "family", "weights", "detector"},
     },
     "intake": {"decode": set(), "fetch": set()},
     "maskrcnn_dapp": {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use maskrcnn::blueprint::{BackboneBlueprint, Block};
 use maskrcnn::checkpoint::{Checkpoint, StateDict};
-use maskrcnn::{Device, MaskRcnn, Precision, ReadOptions, Weights};
+use maskrcnn::{Device, Fit, MaskRcnn, Precision, ReadOptions, Weights};
 
 use super::{Cache, Source};
 use crate::cli::{Convert, Inspect};
@@ -17,6 +17,9 @@ use crate::errors::Code;
 
 /// How many tensors of an unfamiliar file are shown.
 const SHOWN: usize = 12;
+
+/// How many tensors of each kind that does not fit.
+const MISFITS: usize = 5;
 
 /// What a checkpoint is, in lines, and why it is no network, when it is none.
 ///
@@ -28,8 +31,14 @@ pub fn inspect(args: &Inspect) -> Result<(String, Result<()>)> {
     let weights = match open(args) {
         Ok(weights) => weights,
         Err(error) => {
-            if let Some(tensors) = path(args)?.and_then(|path| Checkpoint::open(&path).ok()) {
+            if let Some(path) = path(args)?
+                && let Ok(tensors) = Checkpoint::open(&path)
+            {
                 unfamiliar(&mut text, &tensors);
+                let nearest = Fit::nearest(&path, &options(args));
+                if let Some(fit) = nearest.ok().flatten() {
+                    misfits(&mut text, &fit);
+                }
             }
             return Ok((text, Err(error)));
         }
@@ -51,6 +60,10 @@ pub fn inspect(args: &Inspect) -> Result<(String, Result<()>)> {
     let blueprint = serde_json::to_string_pretty(weights.blueprint())
         .expect("plain data with string keys always serializes");
     writeln!(text, "blueprint\n{blueprint}").expect("text takes text");
+    let fit = Fit::of(&weights)?;
+    if !fit.is_whole() {
+        misfits(&mut text, &fit);
+    }
     let built = MaskRcnn::new(weights, Device::Cpu).map(drop);
     Ok((text, built.context("it cannot be set up")))
 }
@@ -97,12 +110,16 @@ pub fn convert(args: &Convert) -> Result<String> {
     ))
 }
 
-fn open(args: &Inspect) -> Result<Weights> {
+fn options(args: &Inspect) -> ReadOptions {
     let mut read = ReadOptions::default();
     read.key.clone_from(&args.checkpoint_key);
+    read
+}
+
+fn open(args: &Inspect) -> Result<Weights> {
     match path(args)? {
         None => Ok(Weights::embedded()?),
-        Some(path) => Weights::open_with(&path, &read)
+        Some(path) => Weights::open_with(&path, &options(args))
             .with_context(|| format!("cannot load the weights `{}`", path.display())),
     }
 }
@@ -145,6 +162,36 @@ fn unfamiliar(text: &mut String, checkpoint: &Checkpoint) {
     }
     if tensors.iter().nth(SHOWN).is_some() {
         writeln!(text, "            …").expect("text takes text");
+    }
+}
+
+/// The network that is nearest to a file, the first tensors of each kind that do not fit, and what
+/// would make it fit.
+fn misfits(text: &mut String, fit: &Fit) {
+    let mut line = |name: &str, value: &str| {
+        writeln!(text, "{name:<11} {value}").expect("text takes text");
+    };
+    let (fitting, wanted) = (fit.fitting(), fit.wanted);
+    let of = format!("{}, {fitting} of {wanted} tensors fit", fit.family);
+    line("nearest", &of);
+    let mut list = |name: &str, tensors: &mut dyn ExactSizeIterator<Item = String>| {
+        let count = tensors.len();
+        for (place, tensor) in tensors.take(MISFITS).enumerate() {
+            line(if place == 0 { name } else { "" }, &tensor);
+        }
+        if count > MISFITS {
+            line("", &format!("… {} more", count - MISFITS));
+        }
+    };
+    let tensor = |(name, shape): &(String, Vec<i64>)| format!("{} {shape:?}", name.escape_debug());
+    list("missing", &mut fit.missing.iter().map(tensor));
+    let other = |(name, expected, found): &(String, Vec<i64>, Vec<i64>)| {
+        format!("{name}: expected {expected:?}, found {found:?}")
+    };
+    list("other shape", &mut fit.reshaped.iter().map(other));
+    list("left over", &mut fit.left_over.iter().map(tensor));
+    if let Some(remedy) = fit.remedy() {
+        line("to fit", &remedy);
     }
 }
 

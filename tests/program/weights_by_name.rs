@@ -370,6 +370,60 @@ fn inspect_says_what_a_checkpoint_is() {
 }
 
 #[test]
+fn inspect_says_what_does_not_fit_and_what_would() {
+    let user = User::new();
+    user.succeeds(&["convert", "compact", "new.safetensors"]);
+    let whole = fs::read(user.0.path().join("new.safetensors")).unwrap();
+    // Words of the header for others of the same length.
+    let rewritten = |words: &[(&str, &str)]| {
+        let end = 8 + u64::from_le_bytes(whole[..8].try_into().unwrap()) as usize;
+        let mut header = String::from_utf8(whole[8..end].to_vec()).unwrap();
+        for (from, to) in words {
+            assert!(header.contains(from) && from.len() == to.len(), "{from}");
+            header = header.replace(from, to);
+        }
+        let bytes = [&whole[..8], header.as_bytes(), &whole[end..]].concat();
+        fs::write(user.0.path().join("other.safetensors"), bytes).unwrap();
+        let run = user.command(&["inspect", "other.safetensors"]).output();
+        let run = run.unwrap();
+        assert_eq!(run.status.code(), Some(1));
+        (text(&run.stdout), text(&run.stderr))
+    };
+    let renamed = ("rpn.head.bbox_pred.", "rpn.tops.bbox_pred.");
+    for words in [
+        // One that says what it is, and one that does not.
+        &[renamed][..],
+        &[
+            renamed,
+            ("\"family\"", "\"Family\""),
+            ("\"blueprint\"", "\"Blueprint\""),
+        ],
+    ] {
+        let (lines, error) = rewritten(words);
+        assert!(!error.is_empty());
+        for line in [
+            "nearest     compact, ",
+            "missing     rpn.head.bbox_pred.bias [12]\n            rpn.head.bbox_pred.weight [12, 96, 1, 1]\n",
+            "left over   rpn.tops.bbox_pred.bias [12]\n",
+            "to fit      other names: `rpn.tops.bbox_pred.bias` as `rpn.head.bbox_pred.bias`, ",
+        ] {
+            assert!(lines.contains(line), "{line}\n{lines}");
+        }
+    }
+    let (lines, error) = rewritten(&[(".mask_head.0.", ".mask_hand.0.")]);
+    assert!(error.contains("is missing"), "{error}");
+    assert!(
+        lines.contains("to fit      other names: `roi_heads.mask_hand.0."),
+        "{lines}"
+    );
+    let (lines, _) = rewritten(&[("[12,96,1,1]", "[96,12,1,1]")]);
+    let shape =
+        "other shape rpn.head.bbox_pred.weight: expected [12, 96, 1, 1], found [96, 12, 1, 1]\n";
+    assert!(lines.contains(shape), "{lines}");
+    assert!(lines.contains("to fit      a blueprint"), "{lines}");
+}
+
+#[test]
 fn convert_writes_a_file_that_explains_itself() {
     let user = User::new();
     fs::write(

@@ -24,6 +24,7 @@ mod class_names;
 mod detector;
 mod error;
 mod family;
+mod fit;
 #[cfg(test)]
 mod fixture;
 #[cfg(test)]
@@ -46,6 +47,7 @@ pub use image;
 pub use detector::{MaskRcnn, Stage};
 pub use error::{Error, Result};
 pub use family::Wrapper;
+pub use fit::Fit;
 pub use runtime::{
     BOUNDED_ENVIRONMENT, DETERMINISTIC_ENVIRONMENT, Device, MAX_THREADS, available_threads,
     check_determinism, libtorch_version, set_threads, threads,

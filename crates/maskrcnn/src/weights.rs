@@ -121,10 +121,36 @@ impl Weights {
         })
     }
 
+    /// The tensors of a file, out of their wrapper, under their own names, whatever they are.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`open_with`](Self::open_with) but that of the family.
+    pub(crate) fn unwrapped(path: &Path, options: &ReadOptions) -> Result<StateDict> {
+        let (checkpoint, _) = Self::unwrap(options, |choose| {
+            Checkpoint::open_choosing(path, options.shards, choose)
+        })?;
+        Ok(checkpoint.tensors)
+    }
+
     fn read(
         options: &ReadOptions,
         read: impl FnOnce(&mut Choose<'_>) -> Result<Checkpoint>,
     ) -> Result<Self> {
+        let (mut checkpoint, wrapper) = Self::unwrap(options, read)?;
+        let meaning = family::adapt(&mut checkpoint)?;
+        Ok(Self {
+            checkpoint,
+            meaning,
+            wrapper,
+        })
+    }
+
+    /// Reads a checkpoint and takes the network in it out of its wrapper.
+    fn unwrap(
+        options: &ReadOptions,
+        read: impl FnOnce(&mut Choose<'_>) -> Result<Checkpoint>,
+    ) -> Result<(Checkpoint, Wrapper)> {
         let mut choice = None;
         let mut checkpoint = read(&mut |candidates| {
             let chosen = family::choose(candidates, options.key.as_deref())?;
@@ -134,12 +160,7 @@ impl Weights {
             Some(choice) => family::unwrap(&mut checkpoint.tensors, choice)?,
             None => Wrapper::default(),
         };
-        let meaning = family::adapt(&mut checkpoint)?;
-        Ok(Self {
-            checkpoint,
-            meaning,
-            wrapper,
-        })
+        Ok((checkpoint, wrapper))
     }
 
     /// The name of the family that the checkpoint belongs to, such as `torchvision-v1`; of a

@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 /// program allocate what the network did not ask for. Adapters rename tensors, and replace them by
 /// others that are made of them ([`Parameter`]). Layers take what they need, and
 /// [`finish`](Self::finish) sees that nothing is left.
+#[derive(Clone)]
 pub struct StateDict {
     bytes: Arc<Bytes>,
     parameters: BTreeMap<String, Parameter>,

@@ -15,6 +15,8 @@ mod shortest_edge;
 mod stage;
 mod transform;
 
+use std::collections::BTreeMap;
+
 use image::RgbImage;
 use rayon::prelude::*;
 
@@ -59,10 +61,24 @@ impl MaskRcnn {
     pub fn new(weights: Weights, device: Device) -> Result<Self> {
         let (mut state, blueprint, labels) = weights.into_parts()?;
         let device = runtime::present(device)?;
-        let mut network = Self::build(&mut Parameters(&mut state), blueprint, labels, device)?;
+        let mut network =
+            Self::build(&mut Parameters::Read(&mut state), blueprint, labels, device)?;
         state.finish()?;
         network.prepare(device)?;
         Ok(network)
+    }
+
+    /// The names and shapes of all tensors that a network of this blueprint is made of.
+    ///
+    /// # Errors
+    ///
+    /// When libtorch fails.
+    pub(crate) fn requirements(blueprint: Blueprint) -> Result<BTreeMap<String, Vec<i64>>> {
+        let mut listed = BTreeMap::new();
+        let labels = Labels::unnamed(blueprint.num_classes);
+        let parameters = &mut Parameters::Listed(&mut listed);
+        Self::build(parameters, blueprint, labels, tch::Device::Cpu)?;
+        Ok(listed)
     }
 
     /// The network as its parameters are given.

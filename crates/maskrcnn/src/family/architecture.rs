@@ -17,6 +17,16 @@ const PYRAMID: &str = "backbone.fpn.";
 const BOX_HEAD: &str = "roi_heads.box_head.";
 const MASK_HEAD: &str = "roi_heads.mask_head.";
 
+/// The two designs of torchvision's heads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Generation {
+    /// No norms but in the backbone, one convolution in the RPN, fully connected layers only in the
+    /// box head.
+    V1,
+    /// Norms everywhere, more convolutions in the RPN and in the box head.
+    V2,
+}
+
 /// Batch norms, by what their file keeps of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Norms {
@@ -142,6 +152,35 @@ impl BoxHeadArchitecture {
 }
 
 impl Architecture {
+    /// torchvision's `maskrcnn_resnet50_fpn`, or its second design.
+    pub fn usual(generation: Generation) -> Self {
+        let is_v2 = generation == Generation::V2;
+        let norms = is_v2.then_some(Norms::Trained);
+        Self {
+            backbone: ResNetArchitecture {
+                blocks: [3, 4, 6, 3],
+                block: Block::Bottleneck,
+                groups: 1,
+                width_per_group: 64,
+                norms: norms.unwrap_or(Norms::Frozen),
+            },
+            channels: 256,
+            pyramid_norms: norms,
+            rpn_convolutions: if is_v2 { 2 } else { 1 },
+            box_head: BoxHeadArchitecture {
+                convolutions: if is_v2 { 4 } else { 0 },
+                norms,
+                fully_connected: if is_v2 { 1 } else { 2 },
+                hidden: 1024,
+                resolution: 7,
+            },
+            mask_convolutions: 4,
+            mask_channels: 256,
+            mask_reduced: None,
+            mask_norms: norms,
+        }
+    }
+
     /// Reads it off the tensors.
     ///
     /// # Errors

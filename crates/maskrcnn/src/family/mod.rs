@@ -23,8 +23,9 @@ pub(crate) use meaning::Meaning;
 pub(crate) use prefix::{choose, unwrap};
 pub use wrapper::Wrapper;
 
-use self::torchvision::Generation;
-use crate::checkpoint::{Checkpoint, printable};
+use self::architecture::Generation;
+use crate::blueprint::Blueprint;
+use crate::checkpoint::{Checkpoint, StateDict, printable};
 use crate::error::{Error, Result};
 
 /// A kind of Mask R-CNN: an architecture together with the way its checkpoints are written.
@@ -51,6 +52,15 @@ impl Family {
     }
 }
 
+impl From<Generation> for Family {
+    fn from(generation: Generation) -> Self {
+        match generation {
+            Generation::V1 => Self::TorchvisionV1,
+            Generation::V2 => Self::TorchvisionV2,
+        }
+    }
+}
+
 /// Gives the tensors of a checkpoint, out of their wrapper, their canonical names, and says what
 /// they are.
 ///
@@ -73,6 +83,28 @@ pub(crate) fn adapt(checkpoint: &mut Checkpoint) -> Result<Meaning> {
     })
 }
 
+/// A checkpoint that may be no network, as one family would read it.
+pub(crate) struct Reading {
+    /// The name of the family.
+    pub family: &'static str,
+    /// The tensors under the names that the family gives them.
+    pub tensors: StateDict,
+    /// The network that the family would make of them.
+    pub blueprint: Blueprint,
+}
+
+/// The tensors, out of their wrapper, as the families would read them that tell by tensors what a
+/// network is. The embedded network's is none of them: its files say themselves what they are.
+pub(crate) fn readings(tensors: &StateDict) -> Vec<Reading> {
+    let readings = torchvision::readings(tensors).into_iter();
+    let reading = |(generation, tensors, blueprint)| Reading {
+        family: Family::from(generation).name(),
+        tensors,
+        blueprint,
+    };
+    readings.map(reading).collect()
+}
+
 /// Which family a checkpoint belongs to: by what it says of itself, else by tensors that only one
 /// family has.
 fn recognise(checkpoint: &Checkpoint) -> Result<Family> {
@@ -82,10 +114,7 @@ fn recognise(checkpoint: &Checkpoint) -> Result<Family> {
     }
     let tensors = &checkpoint.tensors;
     if let Some(generation) = torchvision::recognise(tensors) {
-        return Ok(match generation {
-            Generation::V1 => Family::TorchvisionV1,
-            Generation::V2 => Family::TorchvisionV2,
-        });
+        return Ok(generation.into());
     }
     // Relatives that people will try, named so that nobody searches for a fault in the file.
     Err(unknown(

@@ -6,7 +6,7 @@
 
 use std::ops::RangeInclusive;
 
-use super::architecture::{Architecture, CLASSIFIER, Norms};
+use super::architecture::{Architecture, CLASSIFIER, Generation, Norms};
 use super::coco;
 use crate::blueprint::{
     Anchors, BackboneBlueprint, Blueprint, BottleneckStride, BoxHeadBlueprint, Candidates,
@@ -31,16 +31,6 @@ const COCO_SLOTS: i64 = coco::LAST_ID as i64 + 1;
 
 /// Numbers of classes that a network of our time may have; more is a damaged or hostile file.
 const CLASS_COUNTS: RangeInclusive<i64> = 2..=100_000;
-
-/// The two designs of torchvision's heads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Generation {
-    /// No norms but in the backbone, one convolution in the RPN, fully connected layers only in the
-    /// box head.
-    V1,
-    /// Norms everywhere, more convolutions in the RPN and in the box head.
-    V2,
-}
 
 /// Whether these are tensors of such a network, under new or old names; if so, of which design.
 pub(super) fn recognise(tensors: &StateDict) -> Option<Generation> {
@@ -96,7 +86,18 @@ pub(super) fn adapt(checkpoint: &mut Checkpoint) -> Result<(Blueprint, Labels)> 
         remedy: "networks of torchvision's sizes are read",
     })?;
 
-    // Norms that were trained count their batches; inference does not.
+    drop_counters(tensors);
+    let labels = match checkpoint.metadata.get("labels") {
+        Some(json) => Labels::from_json(json)?,
+        None if num_classes == COCO_SLOTS => Labels::new(coco::slots_by_id()),
+        None => Labels::unnamed(num_classes),
+    };
+    labels.check_slots(num_classes)?;
+    Ok((blueprint, labels))
+}
+
+/// Norms that were trained count their batches; inference does not.
+fn drop_counters(tensors: &mut StateDict) {
     let counters: Vec<String> = tensors
         .names()
         .filter(|name| name.ends_with(".num_batches_tracked"))
@@ -105,13 +106,39 @@ pub(super) fn adapt(checkpoint: &mut Checkpoint) -> Result<(Blueprint, Labels)> 
     for counter in counters {
         tensors.remove(&counter);
     }
-    let labels = match checkpoint.metadata.get("labels") {
-        Some(json) => Labels::from_json(json)?,
-        None if num_classes == COCO_SLOTS => Labels::new(coco::slots_by_id()),
-        None => Labels::unnamed(num_classes),
+}
+
+/// The tensors of no known network as those of either design: the one that the architecture read off
+/// them has; both with their usual sizes, where none can be read off.
+pub(super) fn readings(tensors: &StateDict) -> Vec<(Generation, StateDict, Blueprint)> {
+    let mut tensors = tensors.clone();
+    if tensors.rename(canonical_name).is_err() {
+        return Vec::new();
+    }
+    let num_classes = match tensors.shape(CLASSIFIER) {
+        Some(&[classes, _]) if CLASS_COUNTS.contains(&classes) => classes,
+        _ => COCO_SLOTS,
     };
-    labels.check_slots(num_classes)?;
-    Ok((blueprint, labels))
+    let architecture = Architecture::of(&tensors);
+    drop_counters(&mut tensors);
+    let reading = |architecture: &Architecture| {
+        let generation = match architecture.pyramid_norms {
+            None => Generation::V1,
+            Some(_) => Generation::V2,
+        };
+        let blueprint = blueprint(architecture, num_classes);
+        (generation, tensors.clone(), blueprint)
+    };
+    if let Ok(architecture) = architecture {
+        let reading = reading(&architecture);
+        if reading.2.check().is_ok() {
+            return vec![reading];
+        }
+    }
+    let designs = [Generation::V1, Generation::V2];
+    designs
+        .map(|generation| reading(&Architecture::usual(generation)))
+        .into()
 }
 
 /// The epsilon of the backbone's norms.
