@@ -3,6 +3,7 @@
 #
 #   docker build -t maskrcnn-dapp .
 #   docker build -t maskrcnn-dapp --build-arg WEIGHTS=weights/mine.pth .
+#   docker build -t maskrcnn-dapp --build-arg WEIGHTS_NAME=maskrcnn-v2 .
 #
 # Needs no BuildKit. The layers are ordered by how often they change: libtorch, the crates, the program.
 
@@ -42,6 +43,17 @@ RUN touch src/lib.rs src/main.rs crates/*/src/lib.rs \
  && cargo build --release --locked --bin maskrcnn \
  && strip --strip-all target/release/maskrcnn
 
+# Weights that `maskrcnn weights` lists, from their publisher or the mirror, checked as everywhere.
+FROM build AS named
+ARG WEIGHTS_NAME
+ARG MASKRCNN_MIRROR
+RUN mkdir /named \
+ && if [ -n "${WEIGHTS_NAME}" ]; then \
+      XDG_CACHE_HOME=/cache target/release/maskrcnn weights fetch "${WEIGHTS_NAME}" >/fetched \
+      && path=$(sed 's/^[^:]*: //' /fetched) \
+      && if [ -f "$path" ]; then install --mode=644 "$path" /named/weights; fi; \
+    fi
+
 # What goes into the image, under the paths it has there.
 FROM --platform=linux/amd64 ${DEBIAN_IMAGE} AS files
 RUN apt-get update && apt-get install --yes --no-install-recommends ca-certificates
@@ -58,9 +70,11 @@ RUN ldd /program/usr/local/bin/maskrcnn >/libraries \
  && mkdir --parents /system/etc/ssl/certs \
  && cat /usr/share/ca-certificates/mozilla/*.crt >/system/etc/ssl/certs/ca-certificates.crt \
  && install --directory --mode=1777 /system/tmp
-# A checkpoint of the build context to use instead of the embedded one. The program finds it beside itself.
+# A checkpoint of the build context, or one that has a name, to use instead of the embedded one. The program finds it beside
+# itself.
 ARG WEIGHTS
 COPY LICENSE ${WEIGHTS:-LICENSE} /weights/
+COPY --from=named /named /baked/usr/local/bin
 RUN mkdir --parents /baked/usr/local/bin \
  && if [ -n "${WEIGHTS}" ]; then install --mode=644 "/weights/$(basename "${WEIGHTS}")" /baked/usr/local/bin/weights; fi
 

@@ -56,8 +56,9 @@ exec 9>/run/maskrcnn-container.lock
 flock -n 9 || { say "another test-container is at work on this machine; waiting"; flock 9; }
 
 mkdir -p "$folder"
-engine= run= staging=
+engine= run= staging= mirror=
 stop() {
+  [ -z "$mirror" ] || kill "$mirror" 2>/dev/null || true
   docker network rm maskrcnn-worker >/dev/null 2>&1 || true
   if [ -n "$engine" ]; then
     kill "$engine" && wait "$engine" || true
@@ -166,6 +167,19 @@ build() {
 }
 build maskrcnn-dapp:test
 build maskrcnn-dapp:test-weights --build-arg WEIGHTS=weights/compact.safetensors
+# A mirror of weights whose publisher gives no sum, so that it may have others under their name.
+published=detectron2/COCO-InstanceSegmentation/mask_rcnn_R_101_FPN_3x/138205316/model_final_a3ec72.pkl
+install -D --mode=644 weights/compact.safetensors "$folder/mirror/$published"
+python3 -u -m http.server --bind 127.0.0.1 --directory "$folder/mirror" 0 >"$folder/mirror.log" 2>&1 &
+mirror=$!
+until port=$(sed -n 's/.*port \([0-9]*\).*/\1/p' "$folder/mirror.log") && [ -n "$port" ]; do
+  kill -0 "$mirror" || fail "the mirror of weights does not start; see $folder/mirror.log"
+  sleep 0.1
+done
+build maskrcnn-dapp:test-named --build-arg WEIGHTS_NAME=detectron2-r101-3x \
+  --build-arg MASKRCNN_MIRROR="http://127.0.0.1:$port/" --build-arg no_proxy=127.0.0.1 --build-arg NO_PROXY=127.0.0.1
+kill "$mirror"
+mirror=
 say "built in $((SECONDS - start)) s"
 
 say "checking iexec.json and the documented commands with iExec's SDK"

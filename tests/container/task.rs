@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use crate::checkpoint;
 use crate::digest::hex;
-use crate::engine::IMAGE_WITH_WEIGHTS;
+use crate::engine::{IMAGE_WITH_NAMED_WEIGHTS, IMAGE_WITH_WEIGHTS};
 use crate::worker::{Outcome, Task, Worker, input_file_name};
 use crate::{photo, repository, web};
 
@@ -363,19 +363,25 @@ fn an_output_folder_keeps_the_files_of_others_not_old_results() {
 #[test]
 fn weights_of_the_image_come_before_the_embedded_ones_alone() {
     let web = web();
-    let task = Task {
-        image: IMAGE_WITH_WEIGHTS,
+    let task = |image| Task {
+        image,
         ..Task::new(web.url("/dog1.jpg"))
     };
-    let outcome = Worker::new().run(&task);
-    assert_done(&outcome, &[1]);
-    assert_eq!(outcome.json("1.json")["model"]["file"], "weights");
+    for image in [IMAGE_WITH_WEIGHTS, IMAGE_WITH_NAMED_WEIGHTS] {
+        let outcome = Worker::new().run(&task(image));
+        assert_done(&outcome, &[1]);
+        assert_eq!(outcome.json("1.json")["model"]["file"], "weights");
+    }
 
     let folder = tempfile::tempdir().unwrap();
     let weights = folder.path().join("weights.pth");
     checkpoint::write_torchvision(&weights);
     let dataset = Some((DATASET.to_owned(), Some(weights)));
-    let outcome = Worker::new().run(&Task { dataset, ..task });
+    let image = IMAGE_WITH_WEIGHTS;
+    let outcome = Worker::new().run(&Task {
+        dataset,
+        ..task(image)
+    });
     assert_done(&outcome, &[1]);
     assert_eq!(outcome.json("1.json")["model"]["file"], DATASET);
 }
