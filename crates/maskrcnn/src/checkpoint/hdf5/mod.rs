@@ -16,6 +16,7 @@
 //! Sources: Keras `saving/legacy/hdf5_format.py`, and the "HDF5 File Format Specification", version
 //! 3.0.
 
+mod chunks;
 mod failure;
 mod file;
 mod keras;
@@ -23,6 +24,7 @@ mod links;
 mod meter;
 mod strings;
 mod tensor;
+mod types;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -3,9 +3,7 @@
 use hdf5_reader::error::{ByteOrder, Error as Failure};
 use hdf5_reader::messages::HdfMessage;
 use hdf5_reader::messages::dataspace::{DataspaceMessage, DataspaceType};
-use hdf5_reader::messages::datatype::{Datatype, DatatypeMessage};
 use hdf5_reader::messages::fill_value::FillValueMessage;
-use hdf5_reader::messages::filter_pipeline::FilterPipelineMessage;
 use hdf5_reader::messages::layout::DataLayout;
 use hdf5_reader::object_header::ObjectHeader;
 
@@ -13,9 +11,11 @@ use super::super::dtype::DType;
 use super::super::format::Format;
 use super::super::printable::printable;
 use super::super::view::{MAX_AXES, View};
+use super::chunks::Chunks;
 use super::failure;
 use super::file::File;
 use super::keras::{self, Weight};
+use super::types::{check_filters, element_type, float};
 use crate::error::{Error, Result};
 
 /// How many times a file's size may be decoded from it: as dense as weights are that were pruned to
@@ -25,28 +25,6 @@ const TIMES: usize = 16;
 
 /// What may be decoded beyond that, for the sake of small files.
 const BEYOND: usize = 16 << 20;
-
-/// The most chunks in a dataset. HDF5's default chunk has at least 8 KB.
-const MOST_CHUNKS: usize = 1 << 16;
-
-/// Filters that are read, by number: each loses nothing (specification, IV.A.2.l).
-const DEFLATE: u16 = 1;
-const SHUFFLE: u16 = 2;
-const FLETCHER32: u16 = 3;
-
-/// Names of other filters, those of the HDF Group's registry that people meet.
-const OTHER_FILTERS: [(u16, &str); 10] = [
-    (4, "szip"),
-    (5, "nbit"),
-    (6, "scale-offset"),
-    (305, "LZO"),
-    (307, "bzip2"),
-    (32000, "lzf"),
-    (32001, "blosc"),
-    (32004, "lz4"),
-    (32008, "bitshuffle"),
-    (32015, "zstd"),
-];
 
 /// How much may still be decoded, and how much of it may still be kept.
 pub(super) struct Room {
@@ -126,7 +104,15 @@ pub(super) fn view(file: &File, weight: &Weight, room: &mut Room) -> Result<View
             let bytes = bytes.ok_or_else(|| wrong("is shorter than its shape says".to_owned()))?;
             bytes.to_vec()
         }
-        DataLayout::Chunked { dims, .. } => chunked(file, &path, dims, &described, room, &what)?,
+        DataLayout::Chunked { .. } => {
+            let dataset = file.dataset(&path).map_err(failed)?;
+            let size = described.dtype.size();
+            let chunks = Chunks::of(&dataset, shape, size, &what)?;
+            room.keep(len, &what)?;
+            let mut elements = filled(&described);
+            chunks.paste_into(&mut elements, room)?;
+            elements
+        }
     };
     if described.order == ByteOrder::BigEndian {
         for element in elements.chunks_exact_mut(described.dtype.size()) {
@@ -145,7 +131,10 @@ impl Room {
         Ok(())
     }
 
-    fn decode(&mut self, len: usize, what: &str) -> Result<()> {
+    /// # Errors
+    ///
+    /// [`Error::Malformed`] when there is no more room.
+    pub(super) fn decode(&mut self, len: usize, what: &str) -> Result<()> {
         self.decoded = take(self.decoded, len, what)?;
         Ok(())
     }
@@ -216,98 +205,6 @@ fn shape(dataspace: &DataspaceMessage, dtype: DType, what: &str) -> Result<(Vec<
         .ok_or_else(|| wrong("has more elements than any file"))
 }
 
-/// The type of a float by its encoding, of which the crate tells the size only (specification,
-/// IV.A.2.d "Datatype": class 1).
-fn float(encoding: &[u8], what: &str) -> Result<DType> {
-    /// Bits of the offset, precision, exponent's place and size, mantissa's place and size, and the
-    /// exponent's bias.
-    const KNOWN: [(DType, [u8; 12]); 4] = [
-        (DType::F16, [0, 0, 16, 0, 10, 5, 0, 10, 15, 0, 0, 0]),
-        (DType::BF16, [0, 0, 16, 0, 7, 8, 0, 7, 127, 0, 0, 0]),
-        (DType::F32, [0, 0, 32, 0, 23, 8, 0, 23, 127, 0, 0, 0]),
-        (DType::F64, [0, 0, 64, 0, 52, 11, 0, 52, 255, 3, 0, 0]),
-    ];
-    /// Set beside bit 0 in the byte order of VAX.
-    const VAX: u8 = 1 << 6;
-    let found = encoding.get(8..20).and_then(|properties| {
-        let known = KNOWN.iter().find(|(_, known)| known[..] == *properties);
-        known.map(|(dtype, _)| *dtype)
-    });
-    found
-        .filter(|dtype| encoding[1] & VAX == 0 && usize::from(encoding[4]) == dtype.size())
-        .ok_or_else(|| Error::Unsupported {
-            what: format!("{what} of floats that are not those of IEEE 754"),
-            remedy: "weights are float64, float32, float16 or bfloat16",
-        })
-}
-
-/// The type of the elements; of a float, as far as its size tells.
-fn element_type(datatype: &DatatypeMessage, what: &str) -> Result<(DType, ByteOrder)> {
-    let unsupported = |kind: &str| Error::Unsupported {
-        what: format!("{what} of {kind}"),
-        remedy: "weights are float64, float32 or float16",
-    };
-    match &datatype.datatype {
-        &Datatype::FloatingPoint { size, byte_order } => {
-            let dtype = match size {
-                2 => DType::F16,
-                4 => DType::F32,
-                8 => DType::F64,
-                _ => return Err(unsupported("long floats")),
-            };
-            Ok((dtype, byte_order))
-        }
-        &Datatype::FixedPoint {
-            size,
-            signed,
-            byte_order,
-        } => {
-            let dtype = match (size, signed) {
-                (1, true) => DType::I8,
-                (2, true) => DType::I16,
-                (4, true) => DType::I32,
-                (8, true) => DType::I64,
-                (1, false) => DType::U8,
-                (2, false) => DType::U16,
-                (4, false) => DType::U32,
-                (8, false) => DType::U64,
-                _ => return Err(unsupported("long integers")),
-            };
-            Ok((dtype, byte_order))
-        }
-        Datatype::String { .. } => Err(unsupported("strings")),
-        Datatype::VarLen { .. } => Err(unsupported("Python objects or variable-length strings")),
-        Datatype::Compound { .. } => Err(unsupported("compound or complex elements")),
-        Datatype::Enum { .. } => Err(unsupported("booleans or enumerated values")),
-        Datatype::Array { .. } => Err(unsupported("arrays within the array")),
-        Datatype::Opaque { .. } | Datatype::Bitfield { .. } => Err(unsupported("opaque bytes")),
-        Datatype::Reference { .. } => Err(unsupported("references")),
-    }
-}
-
-/// Refuses filters that are not read, by name, and filters that are applied twice.
-fn check_filters(pipeline: &FilterPipelineMessage, what: &str) -> Result<()> {
-    let mut seen = Vec::new();
-    for filter in &pipeline.filters {
-        if !matches!(filter.id, DEFLATE | SHUFFLE | FLETCHER32) {
-            let known = OTHER_FILTERS.iter().find(|(id, _)| *id == filter.id);
-            let name = known.map_or_else(
-                || format!("number {}", filter.id),
-                |(_, name)| (*name).to_owned(),
-            );
-            return Err(Error::Unsupported {
-                what: format!("{what}, packed by the filter {name},"),
-                remedy: "write the file without it, as `h5repack -f GZIP=6 FILE OUT` does",
-            });
-        }
-        if seen.contains(&filter.id) {
-            return Err(Format::Hdf5.malformed(format!("{what} is packed twice")));
-        }
-        seen.push(filter.id);
-    }
-    Ok(())
-}
-
 /// Elements that were never written.
 fn filled(described: &Described<'_>) -> Vec<u8> {
     let size = described.dtype.size();
@@ -315,123 +212,5 @@ fn filled(described: &Described<'_>) -> Vec<u8> {
     match value.filter(|value| value.len() == size) {
         Some(value) if value.iter().any(|&byte| byte != 0) => value.repeat(described.len / size),
         _ => vec![0; described.len],
-    }
-}
-
-/// The elements of a dataset in chunks, each of the shape `chunk`.
-fn chunked(
-    file: &File,
-    path: &str,
-    chunk: &[u32],
-    described: &Described<'_>,
-    room: &mut Room,
-    what: &str,
-) -> Result<Vec<u8>> {
-    let failed = |error: Failure| failure::error(what, &error);
-    let wrong = |why: &str| Format::Hdf5.malformed(format!("{what} {why}"));
-    let size = described.dtype.size();
-    let shape: Vec<usize> = described
-        .shape
-        .iter()
-        .map(|&length| length as usize)
-        .collect();
-    let chunk: Vec<usize> = chunk.iter().map(|&length| length as usize).collect();
-    if chunk.len() != shape.len() || chunk.is_empty() || chunk.contains(&0) {
-        return Err(wrong("has chunks of another number of axes"));
-    }
-    let lengths = shape.iter().zip(&chunk);
-    let chunks = product(lengths.map(|(length, chunk)| length.div_ceil(*chunk)));
-    if chunks.is_none_or(|chunks| chunks > MOST_CHUNKS) {
-        return Err(wrong(&format!(
-            "is cut into more than {MOST_CHUNKS} chunks"
-        )));
-    }
-    let chunk_len = product(chunk.iter().copied().chain([size]));
-    let chunk_len = chunk_len.ok_or_else(|| wrong("has a chunk larger than any file"))?;
-    room.keep(described.len, what)?;
-    let mut elements = filled(described);
-    if elements.is_empty() {
-        return Ok(elements);
-    }
-    let dataset = file.dataset(path).map_err(failed)?;
-    let mut decoded = dataset.iter_chunks().map_err(failed)?;
-    loop {
-        // Before it is unpacked: the same chunk may be listed any number of times.
-        room.decode(chunk_len, what)?;
-        let Some(part) = decoded.next() else { break };
-        let part = part.map_err(failed)?;
-        let place = part.offsets().iter().map(|&at| usize::try_from(at).ok());
-        let place: Option<Vec<usize>> = place.take(shape.len()).collect();
-        let place =
-            place.filter(|place| place.len() == shape.len() && part.bytes().len() >= chunk_len);
-        let place = place.ok_or_else(|| wrong("has a damaged chunk"))?;
-        paste(part.bytes(), &chunk, &place, &mut elements, &shape, size);
-    }
-    Ok(elements)
-}
-
-fn product(factors: impl IntoIterator<Item = usize>) -> Option<usize> {
-    let mut factors = factors.into_iter();
-    factors.try_fold(1usize, |product, factor| product.checked_mul(factor))
-}
-
-/// Copies the elements of a chunk whose first element is at `place` of an array, as far as they are
-/// within it. All are row-major, of at least one axis, of elements of `size` bytes.
-fn paste(
-    part: &[u8],
-    chunk: &[usize],
-    place: &[usize],
-    whole: &mut [u8],
-    shape: &[usize],
-    size: usize,
-) {
-    let last = chunk.len() - 1;
-    let row = chunk[last].min(shape[last].saturating_sub(place[last]));
-    if row == 0 {
-        return;
-    }
-    for (number, source) in part.chunks_exact(chunk[last] * size).enumerate() {
-        // The index within the chunk of this row, from the last axis but one to the first.
-        let (mut number, mut start, mut step) = (number, place[last], shape[last]);
-        let mut within = true;
-        for axis in (0..last).rev() {
-            let at = (number % chunk[axis]).saturating_add(place[axis]);
-            number /= chunk[axis];
-            within &= at < shape[axis];
-            start = start.saturating_add(at.saturating_mul(step));
-            step *= shape[axis];
-        }
-        // A last row that is not of this chunk any more has a number beyond it.
-        if within && number == 0 {
-            whole[start * size..][..row * size].copy_from_slice(&source[..row * size]);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn chunks_are_pasted_and_cut_at_the_edges() {
-        // [3, 3] in chunks of [2, 2].
-        let mut whole = vec![9; 9];
-        let chunks = [
-            ([0, 0], [1, 2, 4, 5]),
-            ([0, 2], [3, 0, 6, 0]),
-            ([2, 0], [7, 8, 0, 0]),
-        ];
-        for (place, part) in chunks {
-            paste(&part, &[2, 2], &place, &mut whole, &[3, 3], 1);
-        }
-        assert_eq!(whole, [1, 2, 3, 4, 5, 6, 7, 8, 9]);
-        // Beside the array.
-        for place in [[3, 0], [0, 3], [usize::MAX, 0], [0, usize::MAX]] {
-            paste(&[0; 4], &[2, 2], &place, &mut whole, &[3, 3], 1);
-        }
-        assert_eq!(whole, [1, 2, 3, 4, 5, 6, 7, 8, 9]);
-        let mut line = vec![0; 6];
-        paste(&[1, 2, 3, 4, 5, 6, 7, 8], &[4], &[1], &mut line, &[3], 2);
-        assert_eq!(line, [0, 0, 1, 2, 3, 4]);
     }
 }
