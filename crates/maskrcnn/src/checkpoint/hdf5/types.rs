@@ -38,18 +38,24 @@ pub(super) fn float(encoding: &[u8], what: &str) -> Result<DType> {
         (DType::F32, [0, 0, 32, 0, 23, 8, 0, 23, 127, 0, 0, 0]),
         (DType::F64, [0, 0, 64, 0, 52, 11, 0, 52, 255, 3, 0, 0]),
     ];
-    /// Set beside bit 0 in the byte order of VAX.
-    const VAX: u8 = 1 << 6;
+    /// Flags beside the lowest, of big-endian elements: a mantissa whose first bit is implied. That
+    /// of VAX's byte order is not set, nor those of padding.
+    const IMPLIED: u8 = 2 << 4;
     let found = encoding.get(8..20).and_then(|properties| {
         let known = KNOWN.iter().find(|(_, known)| known[..] == *properties);
         known.map(|(dtype, _)| *dtype)
     });
-    found
-        .filter(|dtype| encoding[1] & VAX == 0 && usize::from(encoding[4]) == dtype.size())
-        .ok_or_else(|| Error::Unsupported {
-            what: format!("{what} of floats that are not those of IEEE 754"),
-            remedy: "weights are float64, float32, float16 or bfloat16",
-        })
+    // Behind the class stand the flags and the sign's place, then the size.
+    let as_usual = |dtype: &DType| {
+        let sign = 8 * dtype.size() - 1;
+        encoding[1] & !1 == IMPLIED
+            && usize::from(encoding[2]) == sign
+            && usize::from(encoding[4]) == dtype.size()
+    };
+    found.filter(as_usual).ok_or_else(|| Error::Unsupported {
+        what: format!("{what} of floats that are not those of IEEE 754"),
+        remedy: "weights are float64, float32, float16 or bfloat16",
+    })
 }
 
 /// The type of the elements; of a float, as far as its size tells.
@@ -117,4 +123,42 @@ pub(super) fn check_filters(pipeline: &FilterPipelineMessage, what: &str) -> Res
         seen.push(filter.id);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As libhdf5 encodes a little-endian float16.
+    const F16: [u8; 20] = [
+        0x11, 0x20, 15, 0, 2, 0, 0, 0, 0, 0, 16, 0, 10, 5, 0, 10, 15, 0, 0, 0,
+    ];
+
+    #[test]
+    fn floats_of_16_bits_are_told_apart_and_odd_ones_refused() {
+        let with = |places: &[(usize, u8)]| {
+            let mut encoding = F16;
+            for &(place, byte) in places {
+                encoding[place] = byte;
+            }
+            float(&encoding, "tensor").ok()
+        };
+        assert_eq!(with(&[]), Some(DType::F16));
+        assert_eq!(with(&[(1, 0x21)]), Some(DType::F16)); // big-endian
+        let bf16 = [(12, 7), (13, 8), (15, 7), (16, 127)];
+        assert_eq!(with(&bf16), Some(DType::BF16));
+        // VAX's order, padding, no implied bit, another sign, size, exponent, bias.
+        for odd in [
+            (1, 0x61),
+            (1, 0x22),
+            (1, 0),
+            (2, 7),
+            (4, 4),
+            (13, 6),
+            (16, 16),
+        ] {
+            assert_eq!(with(&[odd]), None, "{odd:?}");
+        }
+        assert!(float(&F16[..19], "tensor").is_err());
+    }
 }
