@@ -299,6 +299,8 @@ def refused_files():
     refused("theano", lambda file: file.attrs.__setitem__("backend", b"theano"))
     refused("numbers_for_names", lambda file: file.attrs.__setitem__("layer_names", [1, 2]))
     refused("upwards", lambda file: file.attrs.__setitem__("layer_names", text(["../conv1"])))
+    same_names = {"a": {"conv/kernel:0": array(1)}, "b": {"conv/kernel:0": array(1)}}
+    refused("same_names", None, same_names)
     refused("twice", lambda file: file.attrs.__setitem__("layer_names", text(["conv1", "conv1"])))
 
     def odd_float(file):

@@ -192,8 +192,16 @@ impl File {
         root.resolve_vlen_reference_bytes(reference, 1)
     }
 
-    /// The dataset at a path from the root, which is known to lead over hard links only.
-    pub(super) fn dataset(&self, path: &str) -> Outcome<Dataset> {
+    /// The dataset at a path from the root, which is known to lead over hard links only to the object
+    /// with that header.
+    pub(super) fn dataset(&self, path: &str, header: &ObjectHeader) -> Outcome<Dataset> {
+        // The crate keeps a copy of the attributes for each path, and there may be many to one
+        // header.
+        for message in &header.messages {
+            if let HdfMessage::Attribute(attribute) = message {
+                self.charge(attribute.name.len() + attribute.raw_data.len())?;
+            }
+        }
         self.hdf5.dataset(path)
     }
 

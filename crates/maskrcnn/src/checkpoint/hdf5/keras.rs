@@ -4,7 +4,7 @@
 //! `load_attributes_from_hdf5_group` puts together the lists of names that are too long for one
 //! attribute.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use hdf5_reader::messages::HdfMessage;
 use hdf5_reader::messages::attribute::AttributeMessage;
@@ -127,7 +127,13 @@ fn model(
         });
     }
     let mut weights = Vec::new();
+    let mut seen = HashSet::new();
     for layer in &layers {
+        Format::Hdf5.check_name(layer)?;
+        if !seen.insert(layer) {
+            let reason = format!("layer `{layer}` is listed twice");
+            return Err(Format::Hdf5.malformed(reason));
+        }
         let what = format!("layer `{}`", printable(layer));
         let start: Vec<_> = (!key.is_empty())
             .then(|| key.to_owned())
@@ -143,6 +149,7 @@ fn model(
             return Err(Format::Hdf5.malformed(format!("more than {MOST_WEIGHTS} weights")));
         }
         for weight in listed {
+            Format::Hdf5.check_name(&weight)?;
             weights.push(Weight {
                 path: below(&path, &weight)?,
                 name: name_of(layer, weight),

@@ -112,6 +112,7 @@ fn symbol_table(
         let node = SymbolTableNode::parse(&mut Cursor::new(&bytes), offset, length)?;
         for entry in node.entries {
             let name = name_at(&names, entry.link_name_offset)?;
+            file.charge(name.len())?; // many may share one in the heap
             let link = match entry.cache_type {
                 SYMBOLIC => Link::Soft,
                 _ => Link::Hard(entry.object_header_address),

@@ -34,7 +34,6 @@ use self::tensor::Room;
 use super::bytes::Bytes;
 use super::candidates::{Candidate, Choose};
 use super::contents::Contents;
-use super::format::Format;
 use super::printable::printable;
 use crate::error::{Error, Result};
 
@@ -61,7 +60,6 @@ pub(super) fn read(bytes: &Arc<Bytes>, choose: &mut Choose<'_>) -> Result<Conten
     let mut room = Room::for_file(bytes.len());
     let mut views = BTreeMap::new();
     for weight in &model.weights {
-        Format::Hdf5.check_name(&weight.name)?;
         let view = tensor::view(&file, weight, &mut room)?;
         if views.insert(weight.name.clone(), view).is_some() {
             return Err(Error::DuplicateTensor {

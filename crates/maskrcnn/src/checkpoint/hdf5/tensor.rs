@@ -70,7 +70,7 @@ pub(super) fn view(file: &File, weight: &Weight, room: &mut Room) -> Result<View
     let path = weight.path.join("/");
     let mut described = describe(&header, &what)?;
     if described.dtype.is_float() {
-        let dataset = file.dataset(&path).map_err(failed)?;
+        let dataset = file.dataset(&path, &header).map_err(failed)?;
         let encoding = dataset.raw_datatype().map_err(failed)?;
         described.dtype = float(&encoding, &what)?;
     }
@@ -105,7 +105,7 @@ pub(super) fn view(file: &File, weight: &Weight, room: &mut Room) -> Result<View
             bytes.to_vec()
         }
         DataLayout::Chunked { .. } => {
-            let dataset = file.dataset(&path).map_err(failed)?;
+            let dataset = file.dataset(&path, &header).map_err(failed)?;
             let size = described.dtype.size();
             let chunks = Chunks::of(&dataset, shape, size, &what)?;
             room.keep(len, &what)?;

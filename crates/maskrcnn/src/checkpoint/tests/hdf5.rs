@@ -160,7 +160,11 @@ fn each_file_that_is_not_read_has_its_own_sentence() {
             "attribute `layer_names` holds no strings".to_owned(),
         ),
         ("upwards", "`../conv1` is no name for a tensor".to_owned()),
-        ("twice", "tensor `conv1/kernel:0` stands twice".to_owned()),
+        ("twice", "layer `conv1` is listed twice".to_owned()),
+        (
+            "same_names",
+            "tensor `conv/kernel:0` stands twice".to_owned(),
+        ),
         (
             "odd_float",
             "tensor `conv1/bias:0` of floats that are not".to_owned(),
