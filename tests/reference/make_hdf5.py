@@ -303,6 +303,17 @@ def refused_files():
     refused("same_names", None, same_names)
     refused("twice", lambda file: file.attrs.__setitem__("layer_names", text(["conv1", "conv1"])))
 
+    def many_names(file):
+        """Names that all lead to one dataset, with as large an attribute as there may be."""
+        group = file.create_group("many")
+        group.create_dataset("0", data=array(2, dtype="i1"), chunks=(1,)).attrs["a"] = numpy.zeros(64000, "i1")
+        for number in range(1, 300):
+            group[str(number)] = group["0"]
+        group.attrs["weight_names"] = text([str(number) for number in range(300)])
+        file.attrs["layer_names"] = text(["many"])
+
+    refused("many_names_of_one", many_names)
+
     def odd_float(file):
         kind = h5py.h5t.IEEE_F16LE.copy()
         kind.set_fields(15, 8, 7, 0, 8)

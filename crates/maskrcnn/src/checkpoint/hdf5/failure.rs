@@ -21,6 +21,9 @@ pub(super) fn error(part: &str, failure: &Failure) -> Error {
         Failure::UnexpectedEof { .. } | Failure::OffsetOutOfBounds(_) => {
             Format::Hdf5.malformed(format!("{part} leaves the file"))
         }
+        Failure::ResourceLimit(why) | Failure::InvalidData(why) => {
+            Format::Hdf5.malformed(format!("{part}: {}", printable(why)))
+        }
         other => Format::Hdf5.malformed(format!("{part}: {}", printable(&other.to_string()))),
     }
 }

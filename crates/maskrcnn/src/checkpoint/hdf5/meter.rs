@@ -45,7 +45,9 @@ impl Meter {
         let spent = |left: usize| left.checked_sub(bytes);
         let outcome = self.left.fetch_update(Relaxed, Relaxed, spent);
         outcome.map(drop).map_err(|_| {
-            Error::ResourceLimit("its parts lie over each other or repeat without end".to_owned())
+            Error::ResourceLimit(
+                "parts of the file lie over each other or repeat without end".to_owned(),
+            )
         })
     }
 }

@@ -162,6 +162,10 @@ fn each_file_that_is_not_read_has_its_own_sentence() {
         ("upwards", "`../conv1` is no name for a tensor".to_owned()),
         ("twice", "layer `conv1` is listed twice".to_owned()),
         (
+            "many_names_of_one",
+            "parts of the file lie over each other or repeat".to_owned(),
+        ),
+        (
             "same_names",
             "tensor `conv/kernel:0` stands twice".to_owned(),
         ),
