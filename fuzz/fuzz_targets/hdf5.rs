@@ -17,7 +17,7 @@ const FIXED: [(&[u8], usize); 4] = [
 fuzz_target!(|bytes: &[u8]| {
     let mut bytes = bytes.to_vec();
     seal(&mut bytes);
-    let most = 256 * bytes.len() + (128 << 20);
+    let most = 512 * bytes.len() + (256 << 20);
     if let Err(error) = maskrcnn_fuzz::within(most, || maskrcnn_fuzz::take_all(&bytes)) {
         let message = error.to_string();
         assert!(!message.contains(char::is_control), "{message:?}");

@@ -4,6 +4,7 @@ use hdf5_reader::Dataset;
 
 use super::super::format::Format;
 use super::failure;
+use super::file::File;
 use super::tensor::Room;
 use crate::error::Result;
 
@@ -68,7 +69,12 @@ impl<'a> Chunks<'a> {
     /// # Errors
     ///
     /// [`Malformed`](crate::Error::Malformed) when one is damaged, or more is unpacked than there is room for.
-    pub(super) fn paste_into(&self, elements: &mut [u8], room: &mut Room) -> Result<()> {
+    pub(super) fn paste_into(
+        &self,
+        file: &File,
+        elements: &mut [u8],
+        room: &mut Room,
+    ) -> Result<()> {
         if elements.is_empty() {
             return Ok(());
         }
@@ -78,7 +84,7 @@ impl<'a> Chunks<'a> {
         loop {
             // Before it is unpacked: the same chunk may be listed any number of times.
             room.decode(self.len, self.what)?;
-            let Some(part) = parts.next() else {
+            let Some(part) = file.data(|| parts.next()) else {
                 return Ok(());
             };
             let part = part.map_err(failed)?;

@@ -205,6 +205,11 @@ impl File {
         self.hdf5.dataset(path)
     }
 
+    /// Counts what `read` reads as elements of tensors.
+    pub(super) fn data<T>(&self, read: impl FnOnce() -> T) -> T {
+        self.meter.data(read)
+    }
+
     /// The file's bytes, counted.
     pub(super) fn storage(&self) -> &dyn Storage {
         self.hdf5.storage()

@@ -95,7 +95,8 @@ pub(super) fn view(file: &File, weight: &Weight, room: &mut Room) -> Result<View
                 return View::contiguous(described.dtype, shape.clone(), start..end).map_err(wrong);
             }
             room.keep(len, &what)?;
-            let bytes = file.storage().read_range(*address, len).map_err(failed)?;
+            let bytes = file.data(|| file.storage().read_range(*address, len));
+            let bytes = bytes.map_err(failed)?;
             bytes.to_vec()
         }
         DataLayout::Compact { data } => {
@@ -110,7 +111,7 @@ pub(super) fn view(file: &File, weight: &Weight, room: &mut Room) -> Result<View
             let chunks = Chunks::of(&dataset, shape, size, &what)?;
             room.keep(len, &what)?;
             let mut elements = filled(&described);
-            chunks.paste_into(&mut elements, room)?;
+            chunks.paste_into(file, &mut elements, room)?;
             elements
         }
     };
