@@ -21,8 +21,8 @@ const TIMES: usize = 8;
 const BEYOND: usize = 4 << 20;
 
 /// The most that is read of what describes the tensors, of a file of any size. Mask R-CNN's takes a
-/// megabyte or two, and may take some 30 times as much memory as file.
-const MOST: usize = 32 << 20;
+/// megabyte or two; at worst, messages of four bytes, it takes 36 times as much memory as file.
+const MOST: usize = 16 << 20;
 
 /// How often the chunks of tensors may be read: once, and again for odd ones.
 const DATA_TIMES: usize = 2;
