@@ -20,6 +20,7 @@ case $target in
       { printf '\0'; unzip -p "$file" '*/data.pkl'; } > "$seeds/$(basename "$file")" 2> /dev/null || rm "$seeds/$(basename "$file")"
     done
     ;;
+  hdf5) find $fixtures/hdf5 -name '*.h5' -size -64k -exec cp {} "$seeds" \; ;;
   image) cp $fixtures/images/* "$seeds" ;;
   unixfs) find $fixtures/ipfs/blocks -size -4k -exec cp {} "$seeds" \; ;;
   iexec) cp fuzz/seeds/iexec/* "$seeds" ;;

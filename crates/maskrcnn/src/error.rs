@@ -34,7 +34,9 @@ pub enum Error {
 
     /// The bytes begin like none of the checkpoint formats.
     #[strum(serialize = "not-a-checkpoint")]
-    #[error("not a checkpoint: expected safetensors or a PyTorch .pth file, found {found}")]
+    #[error(
+        "not a checkpoint: expected safetensors, a PyTorch .pth file or HDF5 of Keras, found {found}"
+    )]
     UnknownFormat {
         /// What the bytes look like.
         found: String,

@@ -10,7 +10,7 @@ use crate::fixture::fixture_path;
 use crate::weights::Weights;
 
 const NOT_A_CHECKPOINT: &str =
-    "not a checkpoint: expected safetensors or a PyTorch .pth file, found ";
+    "not a checkpoint: expected safetensors, a PyTorch .pth file or HDF5 of Keras, found ";
 const NO_FAMILY: &str = "the checkpoint belongs to no known model family: ";
 const SAVE: &str = "is not supported; save it with torch.save(model.state_dict(), …)";
 

@@ -14,8 +14,14 @@ use super::printable::printable;
 use crate::error::{Error, Result};
 
 /// Keys under which programs expect the state dict, the likeliest first: torchvision and
-/// detectron2, MMDetection and Lightning, PyTorch's tutorials, DeepSpeed.
-const USUAL_KEYS: [&str; 4] = ["model", "state_dict", "model_state_dict", "module"];
+/// detectron2, MMDetection and Lightning, PyTorch's tutorials, DeepSpeed, Keras.
+const USUAL_KEYS: [&str; 5] = [
+    "model",
+    "state_dict",
+    "model_state_dict",
+    "module",
+    "model_weights",
+];
 
 /// A dict of tensors, or a module that was saved whole, as a dict of its tensors.
 pub(crate) struct Candidate<'a> {
@@ -37,8 +43,13 @@ pub(crate) type Choose<'c> = dyn FnMut(&[Candidate<'_>]) -> Result<usize> + 'c;
 impl<'a> Candidate<'a> {
     /// The one candidate of a format that holds tensors and nothing else.
     pub(super) fn whole(names: impl Iterator<Item = &'a str>) -> Self {
+        Self::named(String::new(), names)
+    }
+
+    /// The candidate under a key of a format that has no values but tensors.
+    pub(super) fn named(key: String, names: impl Iterator<Item = &'a str>) -> Self {
         Self {
-            key: String::new(),
+            key,
             class: None,
             names: names.map(Cow::Borrowed).collect(),
             tensors: Vec::new(),

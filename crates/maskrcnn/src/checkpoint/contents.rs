@@ -6,7 +6,7 @@ use super::view::View;
 
 /// What was read of a file.
 pub(super) struct Contents {
-    /// The `__metadata__` of a safetensors file.
+    /// The `__metadata__` of a safetensors file, or what Keras says of itself.
     pub(super) metadata: BTreeMap<String, String>,
     /// Where the tensors are.
     pub(super) views: BTreeMap<String, View>,

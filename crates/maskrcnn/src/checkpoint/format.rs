@@ -14,6 +14,8 @@ pub enum Format {
     TorchZip,
     /// The stream of pickles that `torch.save` wrote before, and still writes on request.
     TorchLegacy,
+    /// HDF5 as Keras 2 writes it.
+    Hdf5,
 }
 
 impl Format {
@@ -23,6 +25,7 @@ impl Format {
             Self::Safetensors => "safetensors",
             Self::TorchZip => "PyTorch (zip)",
             Self::TorchLegacy => "PyTorch (legacy)",
+            Self::Hdf5 => "HDF5",
         }
     }
 

@@ -1,5 +1,5 @@
-//! From the bytes of a checkpoint to a [`StateDict`]: safetensors and both forms of PyTorch's
-//! `.pth`.
+//! From the bytes of a checkpoint to a [`StateDict`]: safetensors, both forms of PyTorch's `.pth`,
+//! and Keras's HDF5.
 //!
 //! Checkpoints come from strangers. Nothing in one is ever called, nothing is allocated because one
 //! says so, and a file that breaks the rules of its format is refused, whole. What the tensors
@@ -11,6 +11,7 @@ mod candidates;
 mod contents;
 mod dtype;
 mod format;
+mod hdf5;
 mod modules;
 mod parameter;
 mod pickle;
@@ -48,7 +49,8 @@ use crate::error::{Error, Result};
 pub struct Checkpoint {
     /// The format that its bytes have.
     pub format: Format,
-    /// The `__metadata__` of a safetensors file; empty for the other formats, which have none.
+    /// The `__metadata__` of a safetensors file, `backend` and `keras_version` of one of Keras; empty
+    /// for the other formats, which have none. Foreign text.
     pub metadata: BTreeMap<String, String>,
     /// Its tensors; where it has several dicts of them, those of one.
     pub tensors: StateDict,
@@ -100,7 +102,7 @@ impl Checkpoint {
         };
         let sharded = shards::open(&index)?;
         choose(&[whole(&sharded.contents)])?;
-        let bytes = Bytes::Owned(sharded.bytes);
+        let bytes = Arc::new(Bytes::Owned(sharded.bytes));
         let checkpoint = Self::new(sharded.format, sharded.contents, bytes);
         Ok(Self {
             files: sharded.shards,
@@ -150,12 +152,12 @@ impl Checkpoint {
     }
 
     fn read(bytes: Bytes, choose: &mut Choose<'_>) -> Result<Self> {
+        let bytes = Arc::new(bytes);
         let (format, contents) = read(&bytes, choose)?;
         Ok(Self::new(format, contents, bytes))
     }
 
-    fn new(format: Format, contents: Contents, bytes: Bytes) -> Self {
-        let bytes = Arc::new(bytes);
+    fn new(format: Format, contents: Contents, bytes: Arc<Bytes>) -> Self {
         Self {
             format,
             metadata: contents.metadata,

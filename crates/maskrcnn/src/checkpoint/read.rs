@@ -1,9 +1,12 @@
 //! A file of any format to its contents.
 
+use std::sync::Arc;
+
+use super::bytes::Bytes;
 use super::candidates::{Candidate, Choose};
 use super::contents::Contents;
 use super::format::Format;
-use super::{safetensors, sniff, torch};
+use super::{hdf5, safetensors, sniff, torch};
 use crate::error::Result;
 
 /// The dict of tensors in `bytes` that `choose` picks.
@@ -11,7 +14,7 @@ use crate::error::Result;
 /// # Errors
 ///
 /// Those of [`Checkpoint::from_bytes`](super::Checkpoint::from_bytes) and of `choose`.
-pub(super) fn read(bytes: &[u8], choose: &mut Choose<'_>) -> Result<(Format, Contents)> {
+pub(super) fn read(bytes: &Arc<Bytes>, choose: &mut Choose<'_>) -> Result<(Format, Contents)> {
     let format = sniff::format(bytes)?;
     let contents = match format {
         Format::Safetensors => {
@@ -25,6 +28,7 @@ pub(super) fn read(bytes: &[u8], choose: &mut Choose<'_>) -> Result<(Format, Con
         }
         Format::TorchZip => torch::zip::read(bytes, choose)?,
         Format::TorchLegacy => torch::legacy::read(bytes, choose)?,
+        Format::Hdf5 => hdf5::read(bytes, choose)?,
     };
     Ok((format, contents))
 }

@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 
 use serde::Deserialize;
 
@@ -102,6 +103,7 @@ pub(super) fn open(index: &Path) -> Result<Sharded> {
     for name in &names {
         let path = index.with_file_name(name);
         let shard = Bytes::map(&path).map_err(|source| read_error(&path, source))?;
+        let shard = Arc::new(shard);
         let (shard_format, read) = read::read(&shard, &mut candidates::usual)?;
         format.get_or_insert(shard_format);
         if contents.metadata.is_empty() {

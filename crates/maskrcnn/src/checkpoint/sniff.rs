@@ -2,6 +2,7 @@
 //! look like.
 
 use super::format::Format;
+use super::hdf5;
 use super::torch::legacy;
 use crate::error::{Error, Result};
 
@@ -35,8 +36,8 @@ const STRANGERS: [(&[u8], &str); 19] = [
 ///
 /// # Errors
 ///
-/// [`Error::UnknownFormat`], saying what the bytes look like; [`Error::Unsupported`] for HDF5 and
-/// for checkpoints of PyTorch before 0.1.10.
+/// [`Error::UnknownFormat`], saying what the bytes look like; [`Error::Unsupported`] for checkpoints
+/// of PyTorch before 0.1.10.
 pub(super) fn format(bytes: &[u8]) -> Result<Format> {
     if bytes.starts_with(b"PK\x03\x04") {
         return Ok(Format::TorchZip);
@@ -47,11 +48,8 @@ pub(super) fn format(bytes: &[u8]) -> Result<Format> {
     if is_safetensors(bytes) {
         return Ok(Format::Safetensors);
     }
-    if bytes.starts_with(b"\x89HDF\r\n\x1a\n") {
-        return Err(Error::Unsupported {
-            what: "an HDF5 file, as Keras writes them,".to_owned(),
-            remedy: "give the weights as safetensors or as a PyTorch .pth file",
-        });
+    if hdf5::is_hdf5(bytes) {
+        return Ok(Format::Hdf5);
     }
     // tar's magic stands after a file name of 100 bytes and the numbers that belong to it.
     if bytes.get(257..262) == Some(b"ustar") {
@@ -189,13 +187,14 @@ mod tests {
     }
 
     #[test]
-    fn a_keras_file_is_named_as_such() {
-        let error = format(b"\x89HDF\r\n\x1a\n\0\0\0").unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "an HDF5 file, as Keras writes them, is not supported; \
-             give the weights as safetensors or as a PyTorch .pth file"
-        );
+    fn hdf5_is_found_at_the_beginning_and_behind_user_blocks() {
+        let at = |start: usize| [&vec![b'x'; start][..], b"\x89HDF\r\n\x1a\n"].concat();
+        for start in [0, 512, 1024, 2048, 65536] {
+            assert_eq!(format(&at(start)).unwrap(), Format::Hdf5, "{start}");
+        }
+        for start in [8, 256, 1536] {
+            assert!(format(&at(start)).is_err(), "{start}");
+        }
     }
 
     #[test]

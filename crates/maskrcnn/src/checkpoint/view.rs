@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::dtype::DType;
 
@@ -20,6 +21,8 @@ pub(crate) struct View {
     start: usize,
     /// Number of elements.
     count: usize,
+    /// The elements, row-major, where the file has them in another form.
+    decoded: Option<Arc<[u8]>>,
 }
 
 impl View {
@@ -78,6 +81,7 @@ impl View {
                 strides,
                 start: storage.start,
                 count: 0,
+                decoded: None,
             });
         }
 
@@ -122,6 +126,22 @@ impl View {
             strides,
             start: storage.start + offset as usize * size,
             count,
+            decoded: None,
+        })
+    }
+
+    /// A row-major tensor of elements that the file has in another form, packed or big-endian.
+    ///
+    /// The error is a predicate for a sentence that begins with the tensor's name.
+    pub(crate) fn decoded(
+        dtype: DType,
+        shape: Vec<i64>,
+        elements: Vec<u8>,
+    ) -> Result<Self, String> {
+        let view = Self::contiguous(dtype, shape, 0..elements.len())?;
+        Ok(Self {
+            decoded: Some(elements.into()),
+            ..view
         })
     }
 
@@ -137,6 +157,9 @@ impl View {
     /// exactly the elements. `file` is the file that the view was made for.
     pub(crate) fn elements<'a>(&self, file: &'a [u8]) -> Cow<'a, [u8]> {
         let size = self.dtype.size();
+        if let Some(decoded) = &self.decoded {
+            return Cow::Owned(decoded[..self.count * size].to_vec());
+        }
         if self.is_contiguous() {
             return Cow::Borrowed(&file[self.start..][..self.count * size]);
         }

@@ -5,6 +5,7 @@ mod assemble;
 mod broken;
 mod fixtures;
 mod fuzzed;
+mod hdf5;
 mod hostile;
 mod mutated;
 mod old;
@@ -12,7 +13,7 @@ mod refused;
 
 use std::path::PathBuf;
 
-use super::Checkpoint;
+use super::{Checkpoint, DType, Format};
 use crate::error::{Error, Result};
 
 /// A file of tests/fixtures/checkpoints.

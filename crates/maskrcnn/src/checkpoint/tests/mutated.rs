@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::*;
 
 /// Small files that between them have every feature.
-const FIXTURES: [&str; 11] = [
+const FIXTURES: [&str; 14] = [
     "dtypes.safetensors",
     "module.safetensors",
     "dtypes.zip.pth",
@@ -18,6 +18,9 @@ const FIXTURES: [&str; 11] = [
     "parameters.zip.pth",
     "parameters.legacy.pth",
     "training.legacy.pth",
+    "../hdf5/latest.h5",
+    "../hdf5/stored.h5",
+    "../hdf5/chunked_latest.h5",
 ];
 
 #[test]
