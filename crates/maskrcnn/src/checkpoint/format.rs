@@ -14,6 +14,8 @@ pub enum Format {
     TorchZip,
     /// The stream of pickles that `torch.save` wrote before, and still writes on request.
     TorchLegacy,
+    /// A pickle of NumPy arrays, as detectron2's model zoo has them.
+    Pickle,
 }
 
 impl Format {
@@ -23,6 +25,7 @@ impl Format {
             Self::Safetensors => "safetensors",
             Self::TorchZip => "PyTorch (zip)",
             Self::TorchLegacy => "PyTorch (legacy)",
+            Self::Pickle => "pickle",
         }
     }
 

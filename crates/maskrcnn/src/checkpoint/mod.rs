@@ -1,5 +1,5 @@
-//! From the bytes of a checkpoint to a [`StateDict`]: safetensors and both forms of PyTorch's
-//! `.pth`.
+//! From the bytes of a checkpoint to a [`StateDict`]: safetensors, both forms of PyTorch's `.pth`,
+//! and pickles of NumPy arrays.
 //!
 //! Checkpoints come from strangers. Nothing in one is ever called, nothing is allocated because one
 //! says so, and a file that breaks the rules of its format is refused, whole. What the tensors
@@ -12,6 +12,7 @@ mod contents;
 mod dtype;
 mod format;
 mod modules;
+mod numpy;
 mod parameter;
 mod pickle;
 mod printable;
