@@ -28,7 +28,7 @@ mod torch;
 mod view;
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use data_encoding::HEXLOWER;
@@ -60,6 +60,10 @@ pub struct Checkpoint {
     pub class: Option<String>,
     /// In how many files it was.
     pub files: usize,
+    /// What was read or assumed beside its tensors, in words for the user.
+    pub notes: Vec<String>,
+    /// Where it is, if what stands beside it there may be read.
+    pub(crate) path: Option<PathBuf>,
     bytes: Arc<Bytes>,
 }
 
@@ -97,7 +101,10 @@ impl Checkpoint {
             .then(|| shards::index_of(path, &bytes))
             .flatten();
         let Some(index) = index else {
-            return Self::read(bytes, choose);
+            return Ok(Self {
+                path: with_shards.then(|| path.to_owned()),
+                ..Self::read(bytes, choose)?
+            });
         };
         let sharded = shards::open(&index)?;
         choose(&[whole(&sharded.contents)])?;
@@ -164,6 +171,8 @@ impl Checkpoint {
             key: contents.key,
             class: contents.class,
             files: 1,
+            notes: Vec::new(),
+            path: None,
             bytes,
         }
     }
