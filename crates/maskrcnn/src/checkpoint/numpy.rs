@@ -1,38 +1,18 @@
-//! Pickles of NumPy arrays, and such arrays in any pickle: where their elements lie in the file.
+//! NumPy's arrays in a pickle: where their elements lie in the file.
 //!
-//! detectron2's model zoo is of such files (`DetectionCheckpointer._load_file`). An array's bytes
+//! detectron2's model zoo is of pickles of such (`DetectionCheckpointer._load_file`). An array's bytes
 //! stand in the pickle itself: as they are, or, where protocol 2 was asked for, as text in which
 //! each byte is a character of Latin-1, which UTF-8 writes in one byte or in two.
 
 use std::collections::HashMap;
 use std::ops::Range;
 
-use super::candidates::Choose;
-use super::contents::Contents;
 use super::dtype::DType;
 use super::format::Format;
-use super::pickle::{self, ArrayRef, ElementType, Order, Pickle, Value};
+use super::pickle::{ArrayRef, ElementType, Order, Pickle, Value};
 use super::printable::printable;
-use super::torch;
 use super::view::View;
 use crate::error::{Error, Result};
-
-/// The dict of arrays that `choose` picks of the pickle that `bytes` begins with. What follows it is
-/// left alone, as Python leaves it.
-///
-/// # Errors
-///
-/// Those of [`Checkpoint::from_bytes`](crate::checkpoint::Checkpoint::from_bytes).
-pub(super) fn read(bytes: &[u8], choose: &mut Choose<'_>) -> Result<Contents> {
-    let pickle = pickle::load(bytes, Format::Pickle)?;
-    torch::read(
-        bytes,
-        &pickle,
-        &torch::Storages::new(),
-        Format::Pickle,
-        choose,
-    )
-}
 
 /// The arrays of a file.
 pub(super) struct Arrays<'a> {

@@ -3,7 +3,7 @@
 use super::candidates::{Candidate, Choose};
 use super::contents::Contents;
 use super::format::Format;
-use super::{numpy, safetensors, sniff, torch};
+use super::{pickle, safetensors, sniff, torch};
 use crate::error::Result;
 
 /// The dict of tensors in `bytes` that `choose` picks.
@@ -25,7 +25,11 @@ pub(super) fn read(bytes: &[u8], choose: &mut Choose<'_>) -> Result<(Format, Con
         }
         Format::TorchZip => torch::zip::read(bytes, choose)?,
         Format::TorchLegacy => torch::legacy::read(bytes, choose)?,
-        Format::Pickle => numpy::read(bytes, choose)?,
+        // What follows the pickle is left alone, as Python leaves it.
+        Format::Pickle => {
+            let pickle = pickle::load(bytes, format)?;
+            torch::read(bytes, &pickle, &torch::Storages::new(), format, choose)?
+        }
     };
     Ok((format, contents))
 }

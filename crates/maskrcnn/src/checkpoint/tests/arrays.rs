@@ -111,6 +111,9 @@ fn an_array_must_have_the_bytes_of_its_shape() {
     }
 }
 
+/// Adds opcodes to a pickle.
+type Way = fn(Pickle) -> Pickle;
+
 #[test]
 fn what_is_no_array_is_none() {
     // A subclass may do anything when it is made; here it stays an object.
@@ -132,12 +135,12 @@ fn what_is_no_array_is_none() {
         "{empty}"
     );
 
-    let state = |then: fn(Pickle) -> Pickle| {
+    let state = |then: Way| {
         error(state_dict_of(move |pickle| {
             then(begun(pickle, ("numpy", "ndarray")))
         }))
     };
-    let cases: [(fn(Pickle) -> Pickle, &str); 6] = [
+    let cases: [(Way, &str); 6] = [
         (|p| p.op(b"}b"), "something else than a tuple"),
         (|p| p.op(b"(NNtb"), "an array of 2 parts"),
         (

@@ -9,8 +9,6 @@
 mod config;
 mod names;
 mod relatives;
-#[cfg(test)]
-mod tests;
 mod yaml;
 
 use std::ops::RangeInclusive;
