@@ -8,13 +8,14 @@ fixtures=tests/fixtures seeds=fuzz/corpus/$target
 mkdir -p "$seeds"
 
 case $target in
-  checkpoint) cp $fixtures/checkpoints/*.{pth,safetensors} $fixtures/checkpoints/refused/* "$seeds" ;;
+  checkpoint) cp $fixtures/checkpoints/*.{pth,pkl,safetensors} $fixtures/checkpoints/refused/* "$seeds" ;;
   pickle)
     cp fuzz/seeds/pickle/* "$seeds"
     for file in $fixtures/checkpoints/{,refused/}*.zip.pth; do
       unzip -p "$file" '*/data.pkl' > "$seeds/$(basename "$file")" 2> /dev/null || rm "$seeds/$(basename "$file")"
     done
     ;;
+  numpy) cp $fixtures/checkpoints/{,refused/}*.pkl "$seeds" ;;
   wrapper)
     for file in $fixtures/wrappers/{,foreign/}*.{pth,ckpt,pt}; do
       { printf '\0'; unzip -p "$file" '*/data.pkl'; } > "$seeds/$(basename "$file")" 2> /dev/null || rm "$seeds/$(basename "$file")"

@@ -82,6 +82,7 @@ impl Model {
             if !weights.wrapper().is_none() {
                 terminal.detail(&format!("weights of {}", weights.wrapper()));
             }
+            weights.notes().for_each(|note| terminal.detail(note));
             let network =
                 MaskRcnn::new(weights, options.device).context("cannot set up the model")?;
             network.check(&options.segment)?;

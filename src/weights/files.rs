@@ -57,6 +57,7 @@ pub fn inspect(args: &Inspect) -> Result<(String, Result<()>)> {
     line("format", &weights.format().to_string());
     line("sha256", &weights.sha256());
     line("found", &weights.wrapper().to_string());
+    weights.notes().for_each(|note| line("note", note));
     let blueprint = serde_json::to_string_pretty(weights.blueprint())
         .expect("plain data with string keys always serializes");
     writeln!(text, "blueprint\n{blueprint}").expect("text takes text");

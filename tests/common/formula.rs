@@ -90,6 +90,25 @@ pub fn fill(name: &str, shape: &[i64], basic_blocks: bool) -> Vec<f32> {
     values
 }
 
+/// The values of a tensor of detectron2's R50-FPN, `canonical` being torchvision's name of it:
+/// `tests/reference/detectron2_networks.py`, `fill`.
+pub fn of_detectron2(name: &str, canonical: &str, shape: &[i64]) -> Vec<f32> {
+    let mut values = fill(canonical, shape, false);
+    match name {
+        // The background is the last class.
+        "roi_heads.box_predictor.cls_score.bias" => {
+            let last = values.len() - 1;
+            values.swap(0, last);
+        }
+        // It is given bytes.
+        "backbone.bottom_up.stem.conv1.weight" => {
+            values.iter_mut().for_each(|value| *value *= 1.0 / 52.0);
+        }
+        _ => {}
+    }
+    values
+}
+
 /// Centre and half-width of the uniform distribution of the tensor called `name`.
 fn distribution(name: &str, shape: &[i64]) -> (f32, f32) {
     let (_, centre, spread) = RULES

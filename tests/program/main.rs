@@ -5,6 +5,7 @@
 #![allow(clippy::disallowed_methods)]
 
 mod cli;
+mod detectron2;
 mod deterministic;
 mod examples;
 mod faults;

@@ -158,6 +158,31 @@ pub(crate) fn difference(found: &[f32], expected: &[f32]) -> f32 {
     found.iter().zip(expected).map(apart).fold(0.0, f32::max)
 }
 
+/// detectron2's R50-FPN filled by the formula, under its own names, as
+/// `tests/reference/detectron2_networks.py` fills it: a safetensors file.
+pub(crate) fn detectron2() -> Vec<u8> {
+    let layout = std::fs::read_to_string(fixture_path("parity/detectron2-r50.tsv")).unwrap();
+    let tensor = |line: &str| {
+        let fields: Vec<&str> = line.split('\t').collect();
+        let shape: Vec<i64> = fields[2].split(',').map(|n| n.parse().unwrap()).collect();
+        let values = formula::of_detectron2(fields[0], fields[1], &shape);
+        let bytes: Vec<u8> = values
+            .iter()
+            .flat_map(|value| value.to_le_bytes())
+            .collect();
+        let shape: Vec<usize> = shape.iter().map(|&side| side as usize).collect();
+        (fields[0].to_owned(), shape, bytes)
+    };
+    let tensors: Vec<_> = layout.lines().map(tensor).collect();
+    let views = tensors.iter().map(|(name, shape, bytes)| {
+        (
+            name,
+            TensorView::new(Dtype::F32, shape.clone(), bytes).unwrap(),
+        )
+    });
+    safetensors::serialize(views, None).unwrap()
+}
+
 /// The type and the bytes of a tensor.
 type Filled = (Dtype, Vec<u8>);
 

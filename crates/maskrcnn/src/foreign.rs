@@ -84,14 +84,16 @@ fn files_that_are_no_checkpoint_are_named() {
             b"\x1f\x8b\x08\0\0\0\0\0".to_vec(),
             "a gzip file (unpack it first)",
         ),
-        (
-            b"\x80\x04\x95\x03\0\0\0\0\0\0\0}\x94.".to_vec(),
-            "a pickle that `torch.save` did not write, or one cut short",
-        ),
+        (b"\x80\x04".to_vec(), "a pickle that was cut short"),
         (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR".to_vec(), "a PNG image"),
     ] {
         assert_eq!(sentence(bytes), format!("{NOT_A_CHECKPOINT}{found}"));
     }
+    assert_eq!(
+        sentence(b"\x80\x04\x95\x03\0\0\0\0\0\0\0}\x94.".to_vec()),
+        "a pickle without a state dict is not supported; save it with \
+         torch.save(model.state_dict(), …)"
+    );
     assert_eq!(
         sentence(tar),
         "a tar archive is not supported; unpack it; a checkpoint of PyTorch 0.1 must be loaded and \

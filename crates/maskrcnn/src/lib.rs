@@ -22,6 +22,8 @@ pub mod blueprint;
 pub mod checkpoint;
 mod class_names;
 mod detector;
+#[cfg(test)]
+mod detectron2;
 mod error;
 mod family;
 mod fit;

@@ -221,7 +221,8 @@ fn relatives_that_are_not_read_are_recognised() {
         let message = complaint(tiny(names, &[]));
         assert!(
             message.contains(hint)
-                && message.ends_with("known are compact, torchvision-v1, torchvision-v2"),
+                && message
+                    .ends_with("known are compact, torchvision-v1, torchvision-v2, detectron2"),
             "{message}"
         );
     }

@@ -187,6 +187,11 @@ impl Weights {
         &self.wrapper
     }
 
+    /// What was read beside the file, and what was assumed for want of it, a sentence each.
+    pub fn notes(&self) -> impl Iterator<Item = &str> {
+        self.checkpoint.notes.iter().map(String::as_str)
+    }
+
     /// The SHA-256 of the checkpoint file in hexadecimal digits. Reads all of it.
     pub fn sha256(&self) -> String {
         self.checkpoint.sha256()

@@ -31,7 +31,7 @@ pub(crate) struct Candidate<'a> {
     pub(crate) class: Option<String>,
     /// The names of its tensors.
     pub(crate) names: Vec<Cow<'a, str>>,
-    /// Its tensors in the same order, in files of PyTorch.
+    /// Its tensors in the same order, in files of PyTorch and in other pickles.
     pub(super) tensors: Vec<ValueId>,
     /// The dict itself, where it is one.
     pub(super) dict: Option<ValueId>,
@@ -113,7 +113,7 @@ pub(super) fn check_names(pickle: &Pickle<'_>, dict: ValueId, format: Format) ->
     };
     let mut names = HashSet::new();
     for &(name, value) in entries {
-        let is_tensor = matches!(pickle.get(value), Value::Tensor(_));
+        let is_tensor = pickle.get(value).is_tensor();
         match pickle.get(name) {
             Value::Str(name) if names.insert(*name) => {}
             Value::Str(name) => {

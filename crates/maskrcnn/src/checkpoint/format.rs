@@ -16,6 +16,8 @@ pub enum Format {
     TorchLegacy,
     /// HDF5 as Keras 2 writes it.
     Hdf5,
+    /// A pickle of NumPy arrays, as detectron2's model zoo has them.
+    Pickle,
 }
 
 impl Format {
@@ -26,6 +28,7 @@ impl Format {
             Self::TorchZip => "PyTorch (zip)",
             Self::TorchLegacy => "PyTorch (legacy)",
             Self::Hdf5 => "HDF5",
+            Self::Pickle => "pickle",
         }
     }
 

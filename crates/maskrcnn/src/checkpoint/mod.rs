@@ -1,5 +1,5 @@
 //! From the bytes of a checkpoint to a [`StateDict`]: safetensors, both forms of PyTorch's `.pth`,
-//! and Keras's HDF5.
+//! pickles of NumPy arrays, and Keras's HDF5.
 //!
 //! Checkpoints come from strangers. Nothing in one is ever called, nothing is allocated because one
 //! says so, and a file that breaks the rules of its format is refused, whole. What the tensors
@@ -13,6 +13,7 @@ mod dtype;
 mod format;
 mod hdf5;
 mod modules;
+mod numpy;
 mod parameter;
 mod pickle;
 mod printable;
@@ -28,7 +29,7 @@ mod torch;
 mod view;
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use data_encoding::HEXLOWER;
@@ -61,6 +62,10 @@ pub struct Checkpoint {
     pub class: Option<String>,
     /// In how many files it was.
     pub files: usize,
+    /// What was read or assumed beside its tensors, in words for the user.
+    pub notes: Vec<String>,
+    /// Where it is, if what stands beside it there may be read.
+    pub(crate) path: Option<PathBuf>,
     bytes: Arc<Bytes>,
 }
 
@@ -98,7 +103,10 @@ impl Checkpoint {
             .then(|| shards::index_of(path, &bytes))
             .flatten();
         let Some(index) = index else {
-            return Self::read(bytes, choose);
+            return Ok(Self {
+                path: with_shards.then(|| path.to_owned()),
+                ..Self::read(bytes, choose)?
+            });
         };
         let sharded = shards::open(&index)?;
         choose(&[whole(&sharded.contents)])?;
@@ -165,6 +173,8 @@ impl Checkpoint {
             key: contents.key,
             class: contents.class,
             files: 1,
+            notes: Vec::new(),
+            path: None,
             bytes,
         }
     }

@@ -86,7 +86,7 @@ fn children<'a>(
         return Ok(None);
     };
     budget.spend(1 + len(pickle, state))?;
-    let is_tensor = |&(_, id): &(&str, ValueId)| matches!(pickle.get(id), Value::Tensor(_));
+    let is_tensor = |&(_, id): &(&str, ValueId)| pickle.get(id).is_tensor();
     if let (Some(parameters), Some(modules)) = (
         pickle.entry(state, "_parameters"),
         pickle.entry(state, "_modules"),

@@ -6,7 +6,7 @@ use super::bytes::Bytes;
 use super::candidates::{Candidate, Choose};
 use super::contents::Contents;
 use super::format::Format;
-use super::{hdf5, safetensors, sniff, torch};
+use super::{hdf5, pickle, safetensors, sniff, torch};
 use crate::error::Result;
 
 /// The dict of tensors in `bytes` that `choose` picks.
@@ -29,6 +29,11 @@ pub(super) fn read(bytes: &Arc<Bytes>, choose: &mut Choose<'_>) -> Result<(Forma
         Format::TorchZip => torch::zip::read(bytes, choose)?,
         Format::TorchLegacy => torch::legacy::read(bytes, choose)?,
         Format::Hdf5 => hdf5::read(bytes, choose)?,
+        // What follows the pickle is left alone, as Python leaves it.
+        Format::Pickle => {
+            let pickle = pickle::load(bytes, format)?;
+            torch::read(bytes, &pickle, &torch::Storages::new(), format, choose)?
+        }
     };
     Ok((format, contents))
 }

@@ -191,7 +191,9 @@ impl<'a> Search<'_, 'a> {
         let pickle = self.pickle;
         let named = entries.iter().filter_map(|&(name, value)| {
             match (pickle.get(name), pickle.get(value)) {
-                (&Value::Str(name), Value::Tensor(_)) => Some((Cow::Borrowed(name), value)),
+                (&Value::Str(name), tensor) if tensor.is_tensor() => {
+                    Some((Cow::Borrowed(name), value))
+                }
                 _ => None,
             }
         });

@@ -45,6 +45,10 @@ pub(super) fn format(bytes: &[u8]) -> Result<Format> {
     if legacy::is_legacy(bytes) {
         return Ok(Format::TorchLegacy);
     }
+    // After the opcode that says the protocol comes a value, if nothing was cut off.
+    if matches!(bytes, [0x80, 2..=5, _, ..]) {
+        return Ok(Format::Pickle);
+    }
     if is_safetensors(bytes) {
         return Ok(Format::Safetensors);
     }
@@ -93,8 +97,8 @@ fn describe(bytes: &[u8]) -> String {
     {
         return "an HTML page (a download that went wrong?)".to_owned();
     }
-    if let [0x80, 2..=5, ..] = bytes {
-        return "a pickle that `torch.save` did not write, or one cut short".to_owned();
+    if let [0x80, 2..=5] = bytes {
+        return "a pickle that was cut short".to_owned();
     }
     if bytes.first() == Some(&b'{') && contains(beginning, b"\"weight_map\"") {
         return "the index of a checkpoint in several files, without its folder".to_owned();
@@ -158,7 +162,7 @@ mod tests {
 
     #[test]
     fn what_users_hand_over_by_mistake_is_named() {
-        let cases: [(&[u8], &str); 14] = [
+        let cases: [(&[u8], &str); 13] = [
             (b"", "empty file"),
             (b"<!DOCTYPE html>\n<html>", "HTML page"),
             (b"\xef\xbb\xbf\r\n  <HTML lang=en>", "HTML page"),
@@ -170,11 +174,7 @@ mod tests {
             (b"\x1f\x8b\x08\x00", "gzip"),
             (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "PNG"),
             (b"\xff\xd8\xff\xe0\0\x10JFIF", "JPEG"),
-            (b"\x80\x02}q\x00.", "`torch.save` did not write"),
-            (
-                b"\x80\x04\x95\x03\0\0\0\0\0\0\0}\x94.",
-                "`torch.save` did not write",
-            ),
+            (b"\x80\x02", "pickle that was cut short"),
             (b"PK\x05\x06\0\0", "empty zip"),
             (&[0; 700], "only zeros"),
             (b"{\"model\": 1}", "JSON"),

@@ -17,12 +17,17 @@ pub(crate) struct View {
     pub(crate) shape: Vec<i64>,
     /// In bytes, one an axis; 0 where an axis is never stepped along.
     strides: Vec<usize>,
-    /// Offset of the first element from the beginning of the file, in bytes.
+    /// Offset of the first element from the beginning of the file, in bytes; from that of the
+    /// decoded text where the elements are in one.
     start: usize,
     /// Number of elements.
     count: usize,
     /// The elements, row-major, where the file has them in another form.
     decoded: Option<Arc<[u8]>>,
+    /// Text of the file, each character of which is the byte that it has in Latin-1.
+    text: Option<Range<usize>>,
+    /// Whether the greatest byte of an element comes first.
+    big_endian: bool,
 }
 
 impl View {
@@ -82,6 +87,8 @@ impl View {
                 start: storage.start,
                 count: 0,
                 decoded: None,
+                text: None,
+                big_endian: false,
             });
         }
 
@@ -127,6 +134,8 @@ impl View {
             start: storage.start + offset as usize * size,
             count,
             decoded: None,
+            text: None,
+            big_endian: false,
         })
     }
 
@@ -145,17 +154,54 @@ impl View {
         })
     }
 
-    /// The same view of a file in which what it views stands that many bytes later.
-    pub(crate) fn shifted(self, bytes: usize) -> Self {
+    /// The same view of the bytes that the text in this range of the file stands for, a byte a
+    /// character; the view was made for as many bytes as those are.
+    pub(crate) fn in_latin1(self, text: Range<usize>) -> Self {
         Self {
-            start: self.start + bytes,
+            text: Some(text),
             ..self
         }
     }
 
-    /// The elements in row-major order: the file's own bytes where they lie so, else a copy of
-    /// exactly the elements. `file` is the file that the view was made for.
+    /// The same view of elements with their greatest byte first.
+    pub(crate) fn big_endian(self) -> Self {
+        Self {
+            big_endian: true,
+            ..self
+        }
+    }
+
+    /// The same view of a file in which what it views stands that many bytes later.
+    pub(crate) fn shifted(self, bytes: usize) -> Self {
+        Self {
+            start: match self.text {
+                Some(_) => self.start,
+                None => self.start + bytes,
+            },
+            text: self.text.map(|text| text.start + bytes..text.end + bytes),
+            ..self
+        }
+    }
+
+    /// The elements in row-major order, little-endian: the file's own bytes where they lie so, else
+    /// a copy of exactly the elements. `file` is the file that the view was made for.
     pub(crate) fn elements<'a>(&self, file: &'a [u8]) -> Cow<'a, [u8]> {
+        let mut elements = match &self.text {
+            None => self.gathered(file),
+            Some(text) => {
+                let decoded = latin1(&file[text.clone()]);
+                Cow::Owned(self.gathered(&decoded).into_owned())
+            }
+        };
+        if self.big_endian {
+            let elements = elements.to_mut().chunks_exact_mut(self.dtype.size());
+            elements.for_each(<[u8]>::reverse);
+        }
+        elements
+    }
+
+    /// The elements in row-major order, as they stand in `file`.
+    fn gathered<'a>(&self, file: &'a [u8]) -> Cow<'a, [u8]> {
         let size = self.dtype.size();
         if let Some(decoded) = &self.decoded {
             return Cow::Owned(decoded[..self.count * size].to_vec());
@@ -196,6 +242,20 @@ impl View {
             })
             || self.count == 0
     }
+}
+
+/// The bytes that the characters of a text have in Latin-1; UTF-8 writes those from 0x80 on in two
+/// bytes.
+fn latin1(text: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut text = text.iter();
+    while let Some(&byte) = text.next() {
+        bytes.push(match byte {
+            0xc2.. => (byte << 6) | (text.next().copied().unwrap_or_default() & 0x3f),
+            _ => byte,
+        });
+    }
+    bytes
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ mod architecture;
 mod canonical;
 mod coco;
 mod compact;
+mod detectron2;
 mod landmarks;
 mod meaning;
 mod prefix;
@@ -37,10 +38,17 @@ enum Family {
     TorchvisionV1,
     /// torchvision's `maskrcnn_resnet50_fpn_v2`, also with another ResNet.
     TorchvisionV2,
+    /// detectron2's Mask R-CNNs with FPN.
+    Detectron2,
 }
 
 impl Family {
-    const ALL: [Self; 3] = [Self::Compact, Self::TorchvisionV1, Self::TorchvisionV2];
+    const ALL: [Self; 4] = [
+        Self::Compact,
+        Self::TorchvisionV1,
+        Self::TorchvisionV2,
+        Self::Detectron2,
+    ];
 
     /// The name in the metadata of canonical checkpoints and in reports.
     fn name(self) -> &'static str {
@@ -48,6 +56,7 @@ impl Family {
             Self::Compact => "compact",
             Self::TorchvisionV1 => "torchvision-v1",
             Self::TorchvisionV2 => "torchvision-v2",
+            Self::Detectron2 => "detectron2",
         }
     }
 }
@@ -75,6 +84,7 @@ pub(crate) fn adapt(checkpoint: &mut Checkpoint) -> Result<Meaning> {
     let (blueprint, labels) = match family {
         Family::Compact => compact::adapt(checkpoint)?,
         Family::TorchvisionV1 | Family::TorchvisionV2 => torchvision::adapt(checkpoint)?,
+        Family::Detectron2 => detectron2::adapt(checkpoint)?,
     };
     Ok(Meaning {
         family: family.name().to_owned(),
@@ -116,13 +126,16 @@ fn recognise(checkpoint: &Checkpoint) -> Result<Family> {
     if let Some(generation) = torchvision::recognise(tensors) {
         return Ok(generation.into());
     }
+    if detectron2::recognise(tensors)? {
+        return Ok(Family::Detectron2);
+    }
     // Relatives that people will try, named so that nobody searches for a fault in the file.
     Err(unknown(
         if tensors
             .names()
             .any(|name| name.starts_with("backbone.bottom_up."))
         {
-            "it looks like a detectron2 model, which is not read yet".to_owned()
+            "it looks like a part of a detectron2 model".to_owned()
         } else if tensors.contains("head.classification_head.cls_logits.weight") {
             "it looks like a detector without masks (RetinaNet or SSD)".to_owned()
         } else if tensors.contains("roi_heads.box_predictor.cls_score.weight") {

@@ -12,14 +12,14 @@ const MOST_ARGUMENTS: usize = 16;
 
 impl<'a> Machine<'a> {
     /// The items of a tuple of at most `most` items.
-    fn tuple(&self, id: ValueId, most: usize) -> Option<Vec<ValueId>> {
+    pub(super) fn tuple(&self, id: ValueId, most: usize) -> Option<Vec<ValueId>> {
         match self.get(id) {
             Value::Tuple(items) if items.len() <= most => Some(items.clone()),
             _ => None,
         }
     }
 
-    fn int(&self, id: ValueId) -> Option<i64> {
+    pub(super) fn int(&self, id: ValueId) -> Option<i64> {
         match *self.get(id) {
             Value::Int(value) => Some(value),
             _ => None,
@@ -36,7 +36,7 @@ impl<'a> Machine<'a> {
 
     /// Pushes what a global makes of its arguments.
     pub(super) fn push_made(&mut self, global: ValueId, arguments: ValueId) -> Result<()> {
-        if self.is_inert(global) {
+        if self.is_inert(global) || self.is_array_of_other_class(global, arguments) {
             if !matches!(self.get(arguments), Value::Tuple(_)) {
                 return Err(self.malformed("a call without a tuple of arguments"));
             }
@@ -106,6 +106,12 @@ impl<'a> Machine<'a> {
                     function,
                     &arguments.ok_or_else(|| self.malformed("a tensor without arguments"))?,
                 )
+            }
+            (Global::Encode, _) => Ok(self.encoded(arguments)),
+            (Global::ElementType, &[code, ..]) => Ok(self.element_type(code)),
+            (Global::Reconstruct, _) => Ok(self.add(Value::Array(None))),
+            (Global::FromBuffer, &[data, element, shape, order, ref rest @ ..]) => {
+                self.array_of_buffer(data, element, shape, order, rest.first().copied())
             }
             _ => Err(self.malformed(format!(
                 "{} arguments of the wrong kind for {global:?}",

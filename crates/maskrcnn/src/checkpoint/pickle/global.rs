@@ -41,6 +41,16 @@ pub(in crate::checkpoint) enum Global<'a> {
     Storage(DType),
     /// `torch.float32` and its like.
     DType(DType),
+    /// `numpy.ndarray`, as the class of an array.
+    NdArray,
+    /// `numpy.dtype`.
+    ElementType,
+    /// NumPy's `_reconstruct`, which makes an array whose contents are set afterwards.
+    Reconstruct,
+    /// NumPy's `_frombuffer`, which protocol 5 writes.
+    FromBuffer,
+    /// `_codecs.encode`, by which protocol 2 writes bytes.
+    Encode,
     /// The constructor of plain data of this kind.
     Plain(&'static str),
     /// Anything else: module and name.
@@ -74,7 +84,14 @@ impl<'a> Global<'a> {
             ("__builtin__" | "builtins", "set" | "frozenset") => Self::Set,
             ("__builtin__" | "builtins", "bytearray") => Self::Plain("bytes"),
             ("__builtin__" | "builtins", "complex") => Self::Plain("a complex number"),
-            ("_codecs", "encode") => Self::Plain("bytes"), // how protocol 2 writes bytes
+            ("_codecs", "encode") => Self::Encode,
+            ("numpy", "ndarray") => Self::NdArray,
+            ("numpy", "dtype") => Self::ElementType,
+            // `core` became `_core` in NumPy 2.
+            ("numpy.core.multiarray" | "numpy._core.multiarray", "_reconstruct") => {
+                Self::Reconstruct
+            }
+            ("numpy.core.numeric" | "numpy._core.numeric", "_frombuffer") => Self::FromBuffer,
             ("torch._utils", _) if name.starts_with("_rebuild_") => {
                 return Err(unsupported_tensor(rebuilt(name)));
             }

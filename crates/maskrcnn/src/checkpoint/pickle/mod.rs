@@ -6,11 +6,12 @@
 //! and what would be made by any other is noted as an [`Object`] and left alone. Names that only a
 //! hostile pickle has are an error. Its work, and the memory it takes, are bounded by a budget. CPython
 //! `Lib/pickle.py`, `_Unpickler`, is the reference for the opcodes; text opcodes of protocols 0 and
-//! 1 are refused, `torch.save` never wrote them.
+//! 1 are refused, `torch.save` never wrote them. NumPy's arrays are tensors as PyTorch's are ([`numpy`]).
 
 mod build;
 mod global;
 mod hostile;
+mod numpy;
 mod opcode;
 mod value;
 
@@ -18,7 +19,9 @@ use std::collections::HashMap;
 
 pub(super) use self::global::Global;
 use self::opcode as op;
-pub(super) use self::value::{Object, Pickle, StorageRef, TensorRef, Value, ValueId};
+pub(super) use self::value::{
+    ArrayRef, ElementType, Object, Order, Pickle, StorageRef, TensorRef, Value, ValueId,
+};
 use super::format::Format;
 use super::printable::printable;
 use crate::error::{Error, Result};
@@ -375,13 +378,13 @@ impl<'a> Machine<'a> {
     /// A string of Python 2, which may be text or bytes.
     fn push_string(&mut self, len: usize) -> Result<()> {
         let bytes = self.bytes(len)?;
-        self.push(std::str::from_utf8(bytes).map_or(Value::Plain("bytes"), Value::Str));
+        self.push(std::str::from_utf8(bytes).map_or(Value::Bytes(bytes), Value::Str));
         Ok(())
     }
 
     fn push_bytes(&mut self, len: usize) -> Result<()> {
-        self.bytes(len)?;
-        self.push(Value::Plain("bytes"));
+        let bytes = self.bytes(len)?;
+        self.push(Value::Bytes(bytes));
         Ok(())
     }
 
@@ -499,6 +502,9 @@ impl<'a> Machine<'a> {
     /// Sets the attributes of an object. Those of a dict (a module's state dict has `_metadata`)
     /// say nothing about the tensors.
     fn set_state(&mut self, object: ValueId, state: ValueId) -> Result<()> {
+        if matches!(self.get(object), Value::Array(_) | Value::ElementType(_)) {
+            return self.set_numpy_state(object, state);
+        }
         match &mut self.values[object.0 as usize] {
             Value::Dict(_) => {}
             Value::Object(object) => object.state = Some(state),

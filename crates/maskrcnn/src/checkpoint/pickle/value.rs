@@ -28,8 +28,15 @@ pub(in crate::checkpoint) enum Value<'a> {
     Object(Object),
     Storage(StorageRef<'a>),
     Tensor(Box<TensorRef>),
-    /// Plain data that says nothing about tensors, so that only its kind is kept: a float, bytes, a
-    /// device.
+    /// What NumPy's `dtype` makes.
+    ElementType(ElementType<'a>),
+    /// A NumPy array; none as long as nothing was said of its contents.
+    Array(Option<Box<ArrayRef<'a>>>),
+    /// Bytes of the pickle itself.
+    Bytes(&'a [u8]),
+    /// Bytes, each written as the character that has it in Latin-1.
+    Latin1(&'a str),
+    /// Plain data that says nothing about tensors, so that only its kind is kept: a float, a device.
     Plain(&'static str),
 }
 
@@ -71,7 +78,44 @@ pub(in crate::checkpoint) struct TensorRef {
     pub(in crate::checkpoint) strides: Vec<i64>,
 }
 
+/// The type of a NumPy array's elements, as its pickle has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::checkpoint) struct ElementType<'a> {
+    /// Kind and size, such as `f4`.
+    pub(in crate::checkpoint) code: &'a str,
+    /// Whether the greatest byte of an element comes first.
+    pub(in crate::checkpoint) big_endian: bool,
+}
+
+/// A NumPy array, not yet checked against its bytes.
+#[derive(Debug)]
+pub(in crate::checkpoint) struct ArrayRef<'a> {
+    pub(in crate::checkpoint) element: ElementType<'a>,
+    pub(in crate::checkpoint) shape: Vec<i64>,
+    pub(in crate::checkpoint) order: Order,
+    /// The elements: [`Value::Bytes`], [`Value::Latin1`], a [`Value::Str`] of Python 2, or what no
+    /// numbers are in.
+    pub(in crate::checkpoint) data: ValueId,
+}
+
+/// In which order an array's elements stand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::checkpoint) enum Order {
+    /// The last axis varies fastest.
+    C,
+    /// The first axis does.
+    Fortran,
+    /// The last one of an array of this shape, whose axes were then put into another order: axis
+    /// `axes[i]` became axis i.
+    Transposed(Vec<usize>),
+}
+
 impl Value<'_> {
+    /// Whether it is what weights are kept in.
+    pub(in crate::checkpoint) fn is_tensor(&self) -> bool {
+        matches!(self, Self::Tensor(_) | Self::Array(Some(_)))
+    }
+
     /// What the value is, in an error message.
     pub(in crate::checkpoint) fn kind(&self) -> &'static str {
         match self {
@@ -87,6 +131,9 @@ impl Value<'_> {
             Self::Object(_) => "an object",
             Self::Storage(_) => "a storage",
             Self::Tensor(_) => "a tensor",
+            Self::ElementType(_) => "an element type",
+            Self::Array(_) => "an array",
+            Self::Bytes(_) | Self::Latin1(_) => "bytes",
             Self::Plain(kind) => kind,
         }
     }

@@ -13,10 +13,10 @@ use super::*;
 
 /// The names, shapes and fp32 values that Python says a fixture has; `None` for the values of
 /// integers.
-type Expected = Vec<(String, Vec<i64>, Option<Vec<f32>>)>;
+pub(super) type Expected = Vec<(String, Vec<i64>, Option<Vec<f32>>)>;
 
 /// Read by the safetensors crate alone.
-fn expected(name: &str) -> Expected {
+pub(super) fn expected(name: &str) -> Expected {
     let bytes = bytes(&format!("{name}.safetensors"));
     let tensors = SafeTensors::deserialize(&bytes).unwrap();
     let mut expected: Expected = tensors
@@ -42,7 +42,7 @@ fn expected(name: &str) -> Expected {
 }
 
 /// Compares bit by bit, so that −0 is not 0.
-fn assert_reads(file: &str, format: Format, expected: &Expected) {
+pub(super) fn assert_reads(file: &str, format: Format, expected: &Expected) {
     let mut checkpoint =
         Checkpoint::open(&path(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
     assert_eq!(checkpoint.format, format, "{file}");

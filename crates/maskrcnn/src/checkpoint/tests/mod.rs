@@ -1,6 +1,7 @@
 //! Checkpoints that PyTorch wrote, read to the bit, and hundreds of thousands that are broken,
 //! refused.
 
+mod arrays;
 mod assemble;
 mod broken;
 mod fixtures;

@@ -60,7 +60,7 @@ pub(in crate::checkpoint) fn read(bytes: &[u8], choose: &mut Choose<'_>) -> Resu
     refuse_big_endian(&next()?)?;
     let (object, keys) = (next()?, next()?);
     let storages = storages(bytes, at, &object, &keys)?;
-    super::read(&object, &storages, FORMAT, choose)
+    super::read(bytes, &object, &storages, FORMAT, choose)
 }
 
 /// Looks at `little_endian` among the facts about the machine; its integers' sizes do not matter

@@ -12,6 +12,7 @@ use std::ops::Range;
 use super::candidates::{self, Candidate, Choose};
 use super::contents::Contents;
 use super::format::Format;
+use super::numpy::Arrays;
 use super::pickle::{Pickle, StorageRef, TensorRef, Value};
 use super::printable::printable;
 use super::search;
@@ -22,16 +23,17 @@ use crate::error::{Error, Result};
 const SAVE_STATE_DICT: &str = "save it with torch.save(model.state_dict(), …)";
 
 /// Bytes of the file by the key of the storage that they belong to.
-type Storages<'a> = HashMap<&'a str, Range<usize>>;
+pub(super) type Storages<'a> = HashMap<&'a str, Range<usize>>;
 
-/// The dict of tensors in `pickle` that `choose` picks.
+/// The dict of tensors in `pickle`, which is part of `file`, that `choose` picks.
 ///
 /// # Errors
 ///
 /// [`Error::Unsupported`] when there is none to be found, those of `choose`,
 /// [`Error::DuplicateTensor`], and [`Error::Malformed`] when a storage is missing or a tensor leaves
 /// it.
-fn read(
+pub(super) fn read(
+    file: &[u8],
     pickle: &Pickle,
     storages: &Storages,
     format: Format,
@@ -40,7 +42,7 @@ fn read(
     let found = search::find(pickle, format)?;
     if found.candidates.is_empty() {
         return Err(Error::Unsupported {
-            what: without_state_dict(pickle, found.optimizer),
+            what: without_state_dict(pickle, format, found.optimizer),
             remedy: SAVE_STATE_DICT,
         });
     }
@@ -54,13 +56,15 @@ fn read(
     if let Some(dict) = *dict {
         candidates::check_names(pickle, dict, format)?;
     }
+    let mut arrays = Arrays::of(file);
     let mut views = BTreeMap::new();
     for (name, &id) in names.iter().zip(tensors) {
-        let Value::Tensor(tensor) = pickle.get(id) else {
-            unreachable!("candidates are made of tensors");
-        };
         format.check_name(name)?;
-        let view = view(pickle, name, tensor, storages, format)?;
+        let view = match pickle.get(id) {
+            Value::Tensor(tensor) => view(pickle, name, tensor, storages, format)?,
+            Value::Array(Some(array)) => arrays.view(pickle, name, array, format)?,
+            _ => unreachable!("candidates are made of tensors"),
+        };
         if views.insert(name.to_string(), view).is_some() {
             return Err(Error::DuplicateTensor {
                 name: printable(name),
@@ -75,10 +79,14 @@ fn read(
 }
 
 /// What a file is in which no dict of tensors was found.
-fn without_state_dict(pickle: &Pickle, has_optimizer: bool) -> String {
+fn without_state_dict(pickle: &Pickle, format: Format, has_optimizer: bool) -> String {
+    let file = match format {
+        Format::Pickle => "a pickle",
+        _ => "a PyTorch file",
+    };
     match pickle.root() {
-        _ if has_optimizer => "a PyTorch file of an optimizer's state and no weights".to_owned(),
-        Value::Dict(_) => "a PyTorch file without a state dict".to_owned(),
+        _ if has_optimizer => format!("{file} of an optimizer's state and no weights"),
+        Value::Dict(_) => format!("{file} without a state dict"),
         Value::Object(object) => match pickle.class_of(object) {
             Some((module, name)) => format!(
                 "a pickled `{}` in which no parameters are found",
@@ -87,7 +95,7 @@ fn without_state_dict(pickle: &Pickle, has_optimizer: bool) -> String {
             None => "a pickled object in which no parameters are found".to_owned(),
         },
         other => format!(
-            "a PyTorch file that holds {} in place of a state dict",
+            "{file} that holds {} in place of a state dict",
             other.kind()
         ),
     }

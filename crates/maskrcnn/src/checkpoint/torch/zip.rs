@@ -52,6 +52,7 @@ pub(in crate::checkpoint) fn read(bytes: &[u8], choose: &mut Choose<'_>) -> Resu
     }
     let range = record("data.pkl")?.expect("the root was found by it");
     super::read(
+        bytes,
         &pickle::load(&bytes[range], FORMAT)?,
         &storages,
         FORMAT,
