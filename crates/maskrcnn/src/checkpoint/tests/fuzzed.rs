@@ -35,7 +35,8 @@ fn the_pickles_that_fuzzing_starts_from_are_good_in_both_forms() {
 fn what_fuzzing_found_is_read_or_refused_in_one_clean_line() {
     let found = files("tests/fixtures/regressions/checkpoint");
     assert!(!found.is_empty());
-    for (name, bytes) in found {
+    let in_hdf5 = files("tests/fixtures/regressions/hdf5");
+    for (name, bytes) in found.into_iter().chain(in_hdf5) {
         if let Err(error) = outcome(bytes) {
             assert!(
                 !error.to_string().contains(char::is_control),
