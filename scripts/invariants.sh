@@ -17,7 +17,7 @@ forbid() {
 }
 
 network=crates/maskrcnn/src
-forbid 'families are asked about only in family' '\bFamily::(Compact|TorchvisionV1)\b' \
+forbid 'families are asked about only in family' '\bFamily::(Compact|TorchvisionV[12]|Detectron2|Matterport)\b' \
   crates src ":!$network/family"
 forbid 'nothing above the pipeline crosses frames' 'to_original' crates src ":!$network/detector"
 forbid 'unsafe code stands only where tensors, files and slices share memory, and where the environment is set' \

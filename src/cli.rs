@@ -202,8 +202,9 @@ pub struct Args {
     #[arg(short, long, value_name = "DIR", default_value = DEFAULT_OUTPUT)]
     pub output: PathBuf,
 
-    /// Weights to use: a safetensors or PyTorch .pth file, its address, or a name that `maskrcnn
-    /// weights` lists [default: the file `weights` beside the program, else the ones built in]
+    /// Weights to use: a checkpoint (safetensors, PyTorch's .pth, detectron2's .pkl, Keras's .h5), its
+    /// address, or a name that `maskrcnn weights` lists [default: the file `weights` beside the
+    /// program, else the ones built in]
     #[arg(short, long, value_name = "FILE")]
     pub weights: Option<OsString>,
 

@@ -35,7 +35,7 @@ pub enum Error {
     /// The bytes begin like none of the checkpoint formats.
     #[strum(serialize = "not-a-checkpoint")]
     #[error(
-        "not a checkpoint: expected safetensors, a PyTorch .pth file or HDF5 of Keras, found {found}"
+        "not a checkpoint: expected safetensors, a PyTorch .pth file, a pickle of NumPy arrays or HDF5 of Keras, found {found}"
     )]
     UnknownFormat {
         /// What the bytes look like.

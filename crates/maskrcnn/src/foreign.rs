@@ -9,8 +9,7 @@ use ::zip::write::SimpleFileOptions;
 use crate::fixture::fixture_path;
 use crate::weights::Weights;
 
-const NOT_A_CHECKPOINT: &str =
-    "not a checkpoint: expected safetensors, a PyTorch .pth file or HDF5 of Keras, found ";
+const NOT_A_CHECKPOINT: &str = "not a checkpoint: expected safetensors, a PyTorch .pth file, a pickle of NumPy arrays or HDF5 of Keras, found ";
 const NO_FAMILY: &str = "the checkpoint belongs to no known model family: ";
 const SAVE: &str = "is not supported; save it with torch.save(model.state_dict(), …)";
 

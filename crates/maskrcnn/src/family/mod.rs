@@ -106,13 +106,19 @@ pub(crate) struct Reading {
 /// The tensors, out of their wrapper, as the families would read them that tell by tensors what a
 /// network is. The embedded network's is none of them: its files say themselves what they are.
 pub(crate) fn readings(tensors: &StateDict) -> Vec<Reading> {
-    let readings = torchvision::readings(tensors).into_iter();
-    let reading = |(generation, tensors, blueprint)| Reading {
-        family: Family::from(generation).name(),
-        tensors,
-        blueprint,
-    };
-    readings.map(reading).collect()
+    let of_torchvision = torchvision::readings(tensors).into_iter();
+    let of_torchvision = of_torchvision
+        .map(|(generation, tensors, blueprint)| (generation.into(), tensors, blueprint));
+    let of_detectron2 = detectron2::reading(tensors)
+        .map(|(tensors, blueprint)| (Family::Detectron2, tensors, blueprint));
+    let readings = of_torchvision.chain(of_detectron2);
+    readings
+        .map(|(family, tensors, blueprint)| Reading {
+            family: family.name(),
+            tensors,
+            blueprint,
+        })
+        .collect()
 }
 
 /// Which family a checkpoint belongs to: by what it says of itself, else by tensors that only one

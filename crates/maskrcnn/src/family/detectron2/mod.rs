@@ -14,7 +14,7 @@ mod yaml;
 use std::ops::RangeInclusive;
 
 use self::config::{Config, Pixels};
-use super::architecture::{Architecture, CLASSIFIER};
+use super::architecture::{Architecture, CLASSIFIER, Generation};
 use super::coco;
 use crate::blueprint::{
     Anchors, BackboneBlueprint, Blueprint, BottleneckStride, BoxHeadBlueprint, Candidates,
@@ -118,6 +118,26 @@ pub(super) fn adapt(checkpoint: &mut Checkpoint) -> Result<(Blueprint, Labels)> 
     };
     labels.check_slots(classes + 1)?;
     Ok((blueprint, labels))
+}
+
+/// The tensors of no known network as those of such a one: with the architecture that is read off
+/// them, or that of R50-FPN.
+pub(super) fn reading(tensors: &StateDict) -> Option<(StateDict, Blueprint)> {
+    let mut tensors = tensors.clone();
+    tensors.rename(names::canonical_name).ok()?;
+    let classes = classes(&tensors).unwrap_or(COCO_CLASSES);
+    put_background_first(&mut tensors, classes).ok()?;
+    remove(&mut tensors, |name| {
+        let is_of_pixels = name.starts_with("pixel_") || name.contains(CELL_ANCHORS);
+        is_of_pixels || name.ends_with(".num_batches_tracked")
+    });
+    let usual = || Architecture::usual(Generation::V1);
+    let architecture = Architecture::of(&tensors).unwrap_or_else(|_| usual());
+    let blueprint = [architecture, usual()]
+        .map(|architecture| blueprint(&architecture, classes + 1))
+        .into_iter()
+        .find(|blueprint| blueprint.check().is_ok())?;
+    Some((tensors, blueprint))
 }
 
 /// The number of classes, without the background.
