@@ -1,7 +1,10 @@
-"""Memory and time of the whole process beside torchvision's: same weights, same 640x480 photo, a picture and JSON out.
+"""Memory and time of the whole process beside its peer's: same weights, same 640x480 photo, a picture and JSON out.
 
 Run it by `make bench`, on a machine that does nothing else. The two programs run in turn, and the ratio is taken pair by pair,
 so that a machine whose speed drifts still gives a ratio that holds. Prints the table that the README quotes.
+
+torchvision is always a peer. detectron2 is one where DETECTRON2_PYTHON names a Python that has what it needs and DETECTRON2
+its source (`detectron2_segment.py`).
 """
 
 import os
@@ -18,7 +21,6 @@ WORK = REPOSITORY / "target" / "bench"
 RESULTS = WORK / "results"
 PROGRAM = REPOSITORY / "target" / "release" / "maskrcnn"
 PHOTO = WORK / "photo-640x480.png"
-WEIGHTS = {"compact": REPOSITORY / "weights" / "compact.safetensors", "v1": WORK / "v1.pth"}
 PAIRS = int(os.environ.get("PAIRS", "7"))
 
 
@@ -34,10 +36,27 @@ def run(command):
     return seconds, usage.ru_maxrss / 1024
 
 
-def compare(network, weights):
+def networks():
+    """Each network: its name, its weights, and the command of its peer up to weights, photo and folder."""
+    of_torchvision = {"compact": REPOSITORY / "weights" / "compact.safetensors", "v1": WORK / "v1.pth", "v2": WORK / "v2.pth"}
+    subprocess.run([sys.executable, BENCHES / "prepare.py", PHOTO, WORK], check=True)
+    for network, weights in of_torchvision.items():
+        yield network, weights, [sys.executable, BENCHES / "torchvision_segment.py", network]
+    for network, name in (("detectron2 R50-FPN", "detectron2"),):
+        python = os.environ.get(f"{name.upper()}_PYTHON")
+        if python is None:
+            print(f"{name.upper()}_PYTHON is not set: no row for {name}", file=sys.stderr)
+            continue
+        script, weights = BENCHES / f"{name}_segment.py", WORK / f"{name}.pkl"
+        if not weights.exists():
+            subprocess.run([python, script, "--prepare", weights], check=True, stdout=subprocess.DEVNULL)
+        yield network, weights, [python, script]
+
+
+def compare(network, weights, peer):
     """One row of the table: medians of both, and the median of the ratios of the pairs."""
     ours = [PROGRAM, "--quiet", "--output", RESULTS, "--weights", weights, PHOTO]
-    theirs = [sys.executable, BENCHES / "torchvision_segment.py", network, weights, PHOTO, RESULTS]
+    theirs = [*peer, weights, PHOTO, RESULTS]
     run(ours), run(theirs)  # once for the page cache
     pairs = [(run(ours), run(theirs)) for _ in range(PAIRS)]
     cells = [network]
@@ -51,12 +70,11 @@ def compare(network, weights):
 
 def main():
     RESULTS.mkdir(parents=True, exist_ok=True)
-    subprocess.run([sys.executable, BENCHES / "prepare.py", PHOTO, WEIGHTS["v1"]], check=True)
-    header = ["network", "time", "torchvision", "ratio", "peak memory", "torchvision", "ratio"]
+    header = ["network", "time", "peer", "ratio", "peak memory", "peer", "ratio"]
     print("| " + " | ".join(header) + " |")
     print("|" + "---|" * len(header))
-    for network, weights in WEIGHTS.items():
-        print("| " + " | ".join(compare(network, weights)) + " |", flush=True)
+    for network in networks():
+        print("| " + " | ".join(compare(*network)) + " |", flush=True)
     print(f"\nMedians of {PAIRS} pairs on {os.cpu_count()} cores.")
 
 

@@ -1,6 +1,6 @@
 """What a Python user runs instead of `maskrcnn`: torchvision on the same weights, the same photo in, a picture and JSON out.
 
-usage: torchvision_segment.py {v1,compact} WEIGHTS PHOTO OUTPUT_FOLDER
+usage: torchvision_segment.py {v1,v2,compact} WEIGHTS PHOTO OUTPUT_FOLDER
 """
 
 import json
@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from pycocotools import mask as coco_mask
 from torchvision.models import resnet50
-from torchvision.models.detection import MaskRCNN
+from torchvision.models.detection import MaskRCNN, maskrcnn_resnet50_fpn_v2
 from torchvision.models.detection._utils import overwrite_eps
 from torchvision.models.detection.backbone_utils import _resnet_fpn_extractor
 from torchvision.ops.misc import FrozenBatchNorm2d
@@ -28,6 +28,10 @@ def build(network, weights):
     """The network as its users build it: v1 with the lines that `maskrcnn_resnet50_fpn(weights="DEFAULT")` runs."""
     if network == "compact":
         return compact.load(weights)[0]
+    if network == "v2":
+        model = maskrcnn_resnet50_fpn_v2(weights=None, weights_backbone=None)
+        model.load_state_dict(torch.load(weights))
+        return model.eval()
     backbone = _resnet_fpn_extractor(resnet50(weights=None, norm_layer=FrozenBatchNorm2d), trainable_layers=3)
     model = MaskRCNN(backbone, num_classes=91)
     overwrite_eps(model, 0.0)
