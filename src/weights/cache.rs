@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use data_encoding::HEXLOWER;
 use intake::{Address, Fetcher};
+use md5::Md5;
 use sha2::{Digest, Sha256};
 
 use super::catalogue::Entry;
@@ -179,7 +180,7 @@ impl Cache {
     /// Checks what was fetched and gives it its name.
     fn settle(&self, entry: &Entry, file: &File) -> Result<()> {
         let partial = self.partial_path(entry);
-        let (bytes, sum) = sum_of(&partial)
+        let Sums { bytes, sha256, md5 } = sums_of(&partial)
             .with_context(|| format!("cannot read `{}`", partial.display()))
             .or_code(Code::Cache)?;
         let differs = |what: &str, expected: &str, found: &str| {
@@ -196,10 +197,14 @@ impl Cache {
                 &bytes.to_string(),
             );
         }
-        if let Some(expected) = entry.sha256.filter(|expected| *expected != sum) {
-            return differs("the SHA-256", expected, &sum);
+        if let Some(expected) = entry.sha256.filter(|expected| *expected != sha256) {
+            return differs("the SHA-256", expected, &sha256);
         }
-        let line = format!("{sum}  {}\n", entry.file());
+        let is_other = |expected: &&str| !md5.starts_with(expected);
+        if let Some(expected) = entry.md5_prefix.filter(is_other) {
+            return differs("an MD5 that begins with", expected, &md5);
+        }
+        let line = format!("{sha256}  {}\n", entry.file());
         file.sync_all()
             .and_then(|()| fs::write(self.sum_path(entry), line))
             .and_then(|()| fs::rename(&partial, self.path(entry)))
@@ -241,16 +246,28 @@ fn is_at(file: &File, path: &Path) -> bool {
     here.is_some() && here == fs::metadata(path).map(number).ok()
 }
 
-/// Bytes and SHA-256 of a file.
-fn sum_of(path: &Path) -> io::Result<(u64, String)> {
+/// What is compared of a file, sums in hex.
+struct Sums {
+    bytes: u64,
+    sha256: String,
+    md5: String,
+}
+
+fn sums_of(path: &Path) -> io::Result<Sums> {
     let mut file = File::open(path)?;
-    let (mut sum, mut bytes, mut chunk) = (Sha256::new(), 0, vec![0; 1 << 20]);
+    let (mut sha256, mut md5) = (Sha256::new(), Md5::new());
+    let (mut bytes, mut chunk) = (0, vec![0; 1 << 20]);
     loop {
         let read = file.read(&mut chunk)?;
         if read == 0 {
-            return Ok((bytes, HEXLOWER.encode(&sum.finalize())));
+            return Ok(Sums {
+                bytes,
+                sha256: HEXLOWER.encode(&sha256.finalize()),
+                md5: HEXLOWER.encode(&md5.finalize()),
+            });
         }
-        sum.update(&chunk[..read]);
+        sha256.update(&chunk[..read]);
+        md5.update(&chunk[..read]);
         bytes += read as u64;
     }
 }

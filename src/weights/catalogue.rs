@@ -16,6 +16,9 @@ pub struct Entry {
     pub bytes: Option<u64>,
     /// Of the file, in hex; none where it is not known here.
     pub sha256: Option<&'static str>,
+    /// The first digits of the MD5 of the file, which detectron2's publisher puts into its name
+    /// (`MODEL_ZOO.md`, "How to Read the Tables"); none where there are none.
+    pub md5_prefix: Option<&'static str>,
     /// Published mask AP on COCO val2017; none for those that were not measured so.
     pub mask_ap: Option<f32>,
     /// Of the weights, as their publisher says.
@@ -34,6 +37,7 @@ pub static CATALOGUE: [Entry; 7] = [
         url: None,
         bytes: None,
         sha256: None,
+        md5_prefix: None,
         mask_ap: None,
         licence: "MIT",
         is_read: true,
@@ -44,6 +48,7 @@ pub static CATALOGUE: [Entry; 7] = [
         url: Some("https://download.pytorch.org/models/maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth"),
         bytes: Some(178_090_079),
         sha256: Some("bf2d0c1efbc936eeee2bc95a48e80ebc86b891f61b0106485937fc29f9315fc0"),
+        md5_prefix: None,
         mask_ap: Some(34.6),
         licence: "BSD-3-Clause",
         is_read: true,
@@ -54,6 +59,7 @@ pub static CATALOGUE: [Entry; 7] = [
         url: Some("https://download.pytorch.org/models/maskrcnn_resnet50_fpn_v2_coco-73cbd019.pth"),
         bytes: Some(185_828_065),
         sha256: Some("73cbd0190fcbe3ba339921fbce2c3a0b6bb9126c9a133c85e43a2a8e060a109e"),
+        md5_prefix: None,
         mask_ap: Some(41.8),
         licence: "BSD-3-Clause",
         is_read: true,
@@ -66,6 +72,7 @@ pub static CATALOGUE: [Entry; 7] = [
         ),
         bytes: Some(257_557_808),
         sha256: None,
+        md5_prefix: None,
         mask_ap: None,
         licence: "MIT",
         is_read: false,
@@ -78,6 +85,7 @@ pub static CATALOGUE: [Entry; 7] = [
         ),
         bytes: Some(177_841_981),
         sha256: Some("9a737e290372f1f70994ebcbd89d8004dbb3ae30a605fd915a190fa4a782dd66"),
+        md5_prefix: Some("f10217"),
         mask_ap: Some(37.2),
         licence: "CC-BY-SA-3.0",
         is_read: true,
@@ -90,6 +98,7 @@ pub static CATALOGUE: [Entry; 7] = [
         ),
         bytes: None,
         sha256: None,
+        md5_prefix: Some("a3ec72"),
         mask_ap: Some(38.6),
         licence: "CC-BY-SA-3.0",
         is_read: true,
@@ -102,6 +111,7 @@ pub static CATALOGUE: [Entry; 7] = [
         ),
         bytes: None,
         sha256: None,
+        md5_prefix: Some("2d9806"),
         mask_ap: Some(39.5),
         licence: "CC-BY-SA-3.0",
         is_read: true,
@@ -173,6 +183,9 @@ mod tests {
                     entry.name
                 );
             }
+            let file = entry.file();
+            let in_name = |prefix| file.ends_with(&format!("_{prefix}.pkl"));
+            assert!(entry.md5_prefix.is_none_or(in_name), "{}", entry.name);
             let address = entry.address(None);
             assert!(address.is_none_or(|address| matches!(address, Address::Http(_))));
         }

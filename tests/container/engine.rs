@@ -11,8 +11,8 @@ pub const IMAGE: &str = "maskrcnn-dapp:test";
 /// The same built with `--build-arg WEIGHTS=weights/compact.safetensors`.
 pub const IMAGE_WITH_WEIGHTS: &str = "maskrcnn-dapp:test-weights";
 
-/// The same built with `--build-arg WEIGHTS_NAME=detectron2-r101-3x`, from a mirror that has the file
-/// of the embedded network under that name.
+/// The same built with `--build-arg WEIGHTS_NAME=detectron2-r101-3x`, from a mirror that has the
+/// embedded network under that name.
 pub const IMAGE_WITH_NAMED_WEIGHTS: &str = "maskrcnn-dapp:test-named";
 
 /// Where this machine is in [`network`].

@@ -3,19 +3,41 @@
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
+use std::sync::OnceLock;
 
+use md5::{Digest, Md5};
 use tempfile::TempDir;
 
 use crate::repository::{PROGRAM, repository};
 use crate::server::{Connection, Server, answer};
 
-/// Weights whose publisher gives neither size nor sum, so that a mirror can have others.
+/// Weights of which neither size nor SHA-256 is known, so that a mirror can have others.
 const NAME: &str = "detectron2-r101-3x";
 const FILE: &str = "model_final_a3ec72.pkl";
 
-/// What the mirror has under that name: a network that every test can afford.
+/// What the mirror has under that name: a network that every test can afford, the last of its
+/// numbers (f16) changed in their lower bytes, so that its MD5 begins as the file's name says.
 fn content() -> Vec<u8> {
-    fs::read(repository("weights/compact.safetensors")).unwrap()
+    static CONTENT: OnceLock<Vec<u8>> = OnceLock::new();
+    const EXPECTED: [u8; 3] = [0xa3, 0xec, 0x72];
+    let found = CONTENT.get_or_init(|| {
+        let mut bytes = fs::read(repository("weights/compact.safetensors")).unwrap();
+        let end = bytes.len() - 8;
+        let (mut last, first) = ([0; 8], Md5::new_with_prefix(&bytes[..end]));
+        last.copy_from_slice(&bytes[end..]);
+        let changed = (0..u32::MAX).map(|number| {
+            let mut last = last;
+            for (place, byte) in number.to_le_bytes().into_iter().enumerate() {
+                last[2 * place] = byte;
+            }
+            last
+        });
+        let is_it = |last: &[u8; 8]| first.clone().chain_update(last).finalize()[..3] == EXPECTED;
+        let last = changed.into_iter().find(is_it).unwrap();
+        bytes[end..].copy_from_slice(&last);
+        bytes
+    });
+    found.clone()
 }
 
 /// A user with an empty cache and an image.
@@ -299,6 +321,19 @@ fn two_processes_fetch_the_same_weights_once() {
     }
     assert_eq!(server.heads().len(), 1);
     assert_eq!(fs::read_dir(user.kept("")).unwrap().count(), 2);
+}
+
+#[test]
+fn a_file_is_checked_against_the_digits_in_its_name() {
+    let mut other = content();
+    *other.last_mut().unwrap() ^= 1;
+    let (user, server) = (User::new(), mirror(other));
+    let error = user.fails(&["weights", "fetch", NAME, "--mirror", &server.url("")]);
+    assert!(
+        error.contains("expected an MD5 that begins with a3ec72, found "),
+        "{error}"
+    );
+    assert!(!user.kept(FILE).exists());
 }
 
 #[test]
