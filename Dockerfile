@@ -80,8 +80,9 @@ RUN mkdir --parents /baked/usr/local/bin \
 
 FROM --platform=linux/amd64 scratch
 COPY --from=files /system /
-# The program's own, and those of the fonts in it, which have to go with them.
+# The program's own, those of the fonts in it, and those of libtorch, which have to go with them.
 COPY LICENSE crates/detections/src/picture/font/*LICENSE*.txt /usr/share/doc/maskrcnn/
+COPY --from=libtorch /build/.libtorch/licenses /usr/share/doc/maskrcnn
 COPY --from=files /program/usr/local/lib /usr/local/lib
 COPY --from=files /baked /
 COPY --from=files /program/usr/local/bin /usr/local/bin

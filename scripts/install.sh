@@ -46,7 +46,9 @@ install -D --mode=644 "$pages/maskrcnn.bash" "$bash"
 install -D --mode=644 "$pages/_maskrcnn" "$zsh"
 install -D --mode=644 "$pages/maskrcnn.fish" "$fish"
 install -D --mode=644 LICENSE "$licences/LICENSE"
-for licence in crates/detections/src/picture/font/*LICENSE*.txt; do
+# A libtorch of the user's own may have none beside it.
+for licence in crates/detections/src/picture/font/*LICENSE*.txt "$source"/licenses/*LICENSE.txt; do
+  [ -f "$licence" ] || continue
   install -D --mode=644 "$licence" "$licences/$(basename "$licence")"
 done
 if [ -z "${DESTDIR:-}" ]; then

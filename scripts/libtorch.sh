@@ -35,6 +35,7 @@ lacking() {
   for library in "${libraries[@]}"; do
     [ -s "$1/lib/$library" ] || { echo "lib/$library"; return; }
   done
+  [ -s "$1/licenses/libtorch-LICENSE.txt" ] || { echo "licenses"; return; }
   [ -f "$1/include/torch/csrc/api/include/torch/torch.h" ] || { echo "include/torch"; return; }
   [ "$(cat "$1/build-version" 2>/dev/null)" = "$version" ] || echo "build-version $version"
 }
@@ -121,7 +122,12 @@ keep = {
     "torch/lib/libtorch_cpu.so", "torch/lib/libc10.so", "torch/lib/libgomp.so.1",
     "nvidia/cu13/lib/libcudart.so.13", "nvidia/cu13/lib/libcupti.so.13",
 }
+# The licences that go wherever the libraries go: a text for each wheel, with those of what is compiled into it.
+licences = os.path.join(staging, "licenses")
+os.makedirs(licences)
 for wheel in wheels:
+    product = "libtorch" if wheel.startswith("torch") else wheel.split("==")[0]
+    licence = os.path.join(licences, f"{product}-LICENSE.txt")
     with zipfile.ZipFile(os.path.join(downloads, wheel.split("|")[1])) as archive:
         for entry in archive.infolist():
             name = entry.filename
@@ -130,11 +136,17 @@ for wheel in wheels:
                 target = os.path.join(staging, "lib", os.path.basename(name))
             elif name.startswith("torch/include/") and not entry.is_dir():
                 target = os.path.join(staging, name[len("torch/"):])
+            elif ".dist-info/licenses/" in name and not entry.is_dir():
+                with open(licence, "ab") as out:
+                    out.write(f"==== {name.split('.dist-info/licenses/')[1]}\n\n".encode() + archive.read(entry) + b"\n")
+                continue
             else:
                 continue
             os.makedirs(os.path.dirname(target), exist_ok=True)
             with archive.open(entry) as source, open(target, "wb") as out:
                 shutil.copyfileobj(source, out, 1 << 20)
+    if not os.path.exists(licence):
+        sys.exit(f"libtorch: no licence in the wheel of {product}")
 if keep:
     sys.exit(f"libtorch: not found in the wheels: {', '.join(sorted(keep))}")
 PYTHON

@@ -22,10 +22,12 @@ segment() {
   [ -s "$work/out/dog2.png" ] && [ -s "$work/out/dog2.json" ] || fail "$program left no results"
 }
 
-# licences PREFIX: the program's own and those of its fonts are there, as they stand in the checkout.
+# licences PREFIX: the program's own, those of its fonts and of its libraries are there, as they stand in the checkout.
 licences() {
-  local licence
-  for licence in LICENSE crates/detections/src/picture/font/*LICENSE*.txt; do
+  local licence libtorch=${LIBTORCH:-.libtorch}
+  for licence in LICENSE crates/detections/src/picture/font/*LICENSE*.txt "$libtorch"/licenses/*LICENSE.txt; do
+    [ -f "$licence" ] || [ -n "${LIBTORCH:-}" ] || fail "there is no $licence"
+    [ -f "$licence" ] || continue
     cmp "$licence" "$1/share/doc/maskrcnn/$(basename "$licence")" || fail "$1 has no $licence"
   done
 }

@@ -101,6 +101,9 @@ fn the_image_holds_the_program_its_libraries_and_nothing_else() {
         "usr/share/doc/maskrcnn/DejaVu-LICENSE.txt",
         "usr/share/doc/maskrcnn/LICENSE",
         "usr/share/doc/maskrcnn/NotoSansCJK-LICENSE.txt",
+        "usr/share/doc/maskrcnn/libtorch-LICENSE.txt",
+        "usr/share/doc/maskrcnn/nvidia-cuda-cupti-LICENSE.txt",
+        "usr/share/doc/maskrcnn/nvidia-cuda-runtime-LICENSE.txt",
     ];
     assert_eq!(files, BTreeSet::from(expected));
 }
