@@ -114,6 +114,15 @@ pub(super) fn slots_by_id() -> impl Iterator<Item = Label> {
     })
 }
 
+/// The classes alone, in the order of their ids, as detectron2 numbers them
+/// (`data/datasets/builtin_meta.py`).
+pub(super) fn contiguous() -> impl Iterator<Item = Label> {
+    CLASSES.iter().map(|&(id, name)| Label {
+        category_id: id,
+        name: name.into(),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -11,6 +11,7 @@ mod canonical;
 mod coco;
 mod compact;
 mod landmarks;
+mod matterport;
 mod meaning;
 mod prefix;
 mod torchvision;
@@ -36,10 +37,17 @@ enum Family {
     TorchvisionV1,
     /// torchvision's `maskrcnn_resnet50_fpn_v2`, also with another ResNet.
     TorchvisionV2,
+    /// Matterport's, in Keras.
+    Matterport,
 }
 
 impl Family {
-    const ALL: [Self; 3] = [Self::Compact, Self::TorchvisionV1, Self::TorchvisionV2];
+    const ALL: [Self; 4] = [
+        Self::Compact,
+        Self::TorchvisionV1,
+        Self::TorchvisionV2,
+        Self::Matterport,
+    ];
 
     /// The name in the metadata of canonical checkpoints and in reports.
     fn name(self) -> &'static str {
@@ -47,6 +55,7 @@ impl Family {
             Self::Compact => "compact",
             Self::TorchvisionV1 => "torchvision-v1",
             Self::TorchvisionV2 => "torchvision-v2",
+            Self::Matterport => "matterport",
         }
     }
 }
@@ -65,6 +74,7 @@ pub(crate) fn adapt(checkpoint: &mut Checkpoint) -> Result<Meaning> {
     let (blueprint, labels) = match family {
         Family::Compact => compact::adapt(checkpoint)?,
         Family::TorchvisionV1 | Family::TorchvisionV2 => torchvision::adapt(checkpoint)?,
+        Family::Matterport => matterport::adapt(checkpoint)?,
     };
     Ok(Meaning {
         family: family.name().to_owned(),
@@ -87,6 +97,9 @@ fn recognise(checkpoint: &Checkpoint) -> Result<Family> {
             Generation::V2 => Family::TorchvisionV2,
         });
     }
+    if matterport::recognise(tensors) {
+        return Ok(Family::Matterport);
+    }
     // Relatives that people will try, named so that nobody searches for a fault in the file.
     Err(unknown(
         if tensors
@@ -94,6 +107,9 @@ fn recognise(checkpoint: &Checkpoint) -> Result<Family> {
             .any(|name| name.starts_with("backbone.bottom_up."))
         {
             "it looks like a detectron2 model, which is not read yet".to_owned()
+        } else if matterport::is_relative(tensors) {
+            "it looks like a Matterport model with another backbone than a ResNet-50 or -101"
+                .to_owned()
         } else if tensors.contains("head.classification_head.cls_logits.weight") {
             "it looks like a detector without masks (RetinaNet or SSD)".to_owned()
         } else if tensors.contains("roi_heads.box_predictor.cls_score.weight") {
