@@ -68,7 +68,7 @@ pub static CATALOGUE: [Entry; 7] = [
         sha256: None,
         mask_ap: None,
         licence: "MIT",
-        is_read: false,
+        is_read: true,
     },
     Entry {
         name: "detectron2-r50-3x",

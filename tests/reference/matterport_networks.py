@@ -56,11 +56,12 @@ class Full(Config):
     GPU_COUNT = 1
     IMAGES_PER_GPU = 1
     NUM_CLASSES = 81
-    FORMULA_CLASS_GAIN = 2.0
+    FORMULA_CLASS_GAIN = 3.5
 
 
 class Full50(Full):
     BACKBONE = "resnet50"
+    FORMULA_CLASS_GAIN = 2.0
 
 
 class Small(Full50):

@@ -40,11 +40,11 @@ const CLASS_COUNTS: RangeInclusive<i64> = 2..=100_000;
 pub(super) fn recognise(tensors: &StateDict) -> bool {
     let names = [
         "res2a_branch2a/kernel:0",
-        "rpn_class_raw/kernel:0",
         "mrcnn_class_logits/kernel:0",
         "mrcnn_mask/kernel:0",
     ];
-    names.iter().all(|name| tensors.contains(name))
+    let of_rpn = |name: &str| unnumbered(name) == "rpn_class_raw/kernel:0";
+    names.iter().all(|name| tensors.contains(name)) && tensors.names().any(of_rpn)
 }
 
 /// Whether these are tensors of a network with Matterport's heads.
@@ -60,6 +60,7 @@ pub(super) fn is_relative(tensors: &StateDict) -> bool {
 pub(super) fn adapt(checkpoint: &mut Checkpoint) -> Result<(Blueprint, Labels)> {
     let tensors = &mut checkpoint.tensors;
     drop_anchors(tensors);
+    tensors.rename(unnumbered)?;
     fold_fully_connected_norms(tensors)?;
     fold_biases(tensors)?;
     for name in owned_names(tensors) {
@@ -105,6 +106,19 @@ fn drop_anchors(tensors: &mut StateDict) {
             tensors.remove(&name);
         }
     }
+}
+
+/// Keras numbers the layers of a model that is not the first of its program. The file says which
+/// layer each tensor is of, but not so of the RPN's, which are all of one layer, a model itself:
+/// `rpn_class_raw_1/kernel:0`.
+fn unnumbered(name: &str) -> String {
+    const LAYERS: [&str; 3] = ["rpn_conv_shared", "rpn_class_raw", "rpn_bbox_pred"];
+    let numbered = name.split_once('/').and_then(|(layer, parameter)| {
+        let (layer, number) = layer.rsplit_once('_')?;
+        let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+        (is_number && LAYERS.contains(&layer)).then(|| format!("{layer}/{parameter}"))
+    });
+    numbered.unwrap_or_else(|| name.to_owned())
 }
 
 fn owned_names(tensors: &StateDict) -> Vec<String> {
@@ -383,6 +397,18 @@ fn blueprint(architecture: &Architecture, rpn_channels: i64, num_classes: i64) -
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn layers_of_the_rpn_lose_their_number() {
+        for (name, expected) in [
+            ("rpn_class_raw_12/kernel:0", "rpn_class_raw/kernel:0"),
+            ("rpn_class_raw/kernel:0", "rpn_class_raw/kernel:0"),
+            ("rpn_class_1/kernel:0", "rpn_class_1/kernel:0"),
+            ("rpn_class_raw_/kernel:0", "rpn_class_raw_/kernel:0"),
+        ] {
+            assert_eq!(unnumbered(name), expected);
+        }
+    }
 
     #[test]
     fn layers_have_torchvisions_names() {
