@@ -40,7 +40,7 @@ import compact
 import networks
 import stages
 from fixtures import Writer
-from pictures import PHOTO_NAMES, picture
+from pictures import PHOTO_NAMES, load_photo, picture  # noqa: F401: make_detectron2.py takes load_photo from here
 from samples import sample
 
 # With one thread the order of every sum is fixed.
