@@ -9,12 +9,11 @@ commit d9f01dc, MIT). It is no part of this repository. In an environment (Pytho
 
 import os
 import pathlib
-import random
 import re
 import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-# One way to compute everything: the plain kernels, in one thread.
+# One way to compute everything: the plain kernels.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 
 import numpy as np
@@ -22,6 +21,10 @@ import tensorflow as tf
 from tensorflow import keras
 
 import formula
+
+# With one thread the order of every sum is fixed.
+tf.config.threading.set_intra_op_parallelism_threads(1)
+tf.config.threading.set_inter_op_parallelism_threads(1)
 
 # What NumPy 1.24 took away and Matterport's code still uses.
 np.bool = bool
@@ -80,12 +83,6 @@ NETWORKS = {"r101": Full, "r50": Full50}
 
 def build(config):
     """The network of this configuration, filled from the formula."""
-    threads = int(os.environ.get("TF_THREADS", "1"))
-    if not getattr(build, "is_configured", False):
-        tf.config.threading.set_intra_op_parallelism_threads(threads)
-        tf.config.threading.set_inter_op_parallelism_threads(1)
-        build.is_configured = True
-    random.seed(0)
     model = modellib.MaskRCNN(mode="inference", config=config, model_dir="/nonexistent")
     tensors = [
         (weight, fill(tensor_name(layer, weight), tuple(weight.shape), config))

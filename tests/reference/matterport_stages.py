@@ -76,7 +76,6 @@ def run(model, pixels):
     stages["mask_pool"] = found["mask_pool"][kept].transpose(0, 3, 1, 2)
     stages["mask_probabilities"] = found["masks"][kept, :, :, labels]
     stages["masks"] = masks.transpose(2, 0, 1).astype(bool)
-    stages["all_masks"] = found["masks"][kept]
     return stages
 
 
