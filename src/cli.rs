@@ -223,9 +223,10 @@ pub struct Args {
     #[arg(long, value_name = "KEY")]
     pub checkpoint_key: Option<String>,
 
-    /// Lowest score to report, from 0 to 1; networks keep nothing below 0.05
-    #[arg(short, long, value_name = "SCORE", default_value = "0.5", value_parser = fraction, allow_negative_numbers = true)]
-    pub threshold: f32,
+    /// Lowest score to report, from 0 to 1; most networks keep nothing below 0.05 [default: 0.5, and
+    /// 0.7 where Matterport's are asked, as by their own program]
+    #[arg(short, long, value_name = "SCORE", value_parser = fraction, allow_negative_numbers = true)]
+    pub threshold: Option<f32>,
 
     /// Classes to report, separated by commas, such as person,dog; all when left out
     #[arg(long, value_name = "NAMES", value_parser = class, value_delimiter = ',')]

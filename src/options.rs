@@ -42,6 +42,8 @@ pub struct Options {
     pub deterministic: bool,
     /// What to report.
     pub segment: SegmentOptions,
+    /// Whether the user says from which score on; if not, the network does.
+    pub is_threshold_given: bool,
     /// How to draw; none for no picture.
     pub style: Option<Style>,
     /// How much to say.
@@ -175,10 +177,13 @@ impl Options {
             threads: args.threads,
             deterministic,
             segment: SegmentOptions {
-                score_threshold: args.threshold,
+                score_threshold: args
+                    .threshold
+                    .unwrap_or(SegmentOptions::default().score_threshold),
                 classes: args.all_classes(),
                 max_detections: args.max_detections,
             },
+            is_threshold_given: args.threshold.is_some(),
             style: (!args.json_only).then_some(style),
             verbosity: args.verbosity(),
         })

@@ -190,12 +190,15 @@ impl Run<'_> {
         terminal.stage(&"read and decode", took);
 
         let mut start = Instant::now();
-        let (network, options) = (&self.model.network, self.options);
+        let Model {
+            network, segment, ..
+        } = &self.model;
+        let options = self.options;
         let mut on_stage = |stage| {
             terminal.stage(&stage, start.elapsed());
             start = Instant::now();
         };
-        let found = network.segment_observed(&photo.pixels, &options.segment, &mut on_stage)?;
+        let found = network.segment_observed(&photo.pixels, segment, &mut on_stage)?;
         let Photo {
             sha256,
             pixels,
@@ -214,7 +217,7 @@ impl Run<'_> {
         let id = artefacts::id(image, id, &name.namesakes, &sha256);
         let info = ImageInfo::new(id, &image.name(), sha256.clone(), size);
         let model = self.model.info.clone();
-        let report = Report::new(info, model, &options.segment, &found);
+        let report = Report::new(info, model, segment, &found);
         let report = report.to_json().into_bytes();
         let contents = picture.map(|picture| (Kind::Picture, picture));
         let contents = contents.into_iter().chain([(Kind::Report, report)]);
@@ -229,7 +232,7 @@ impl Run<'_> {
 
         let mut line = format!(
             "{image}: {} -> {}",
-            summary(&found, &options.segment),
+            summary(&found, segment),
             written.join(", ")
         );
         if let Some(reason) = &name.reason {

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use intake::{Address, Fetcher};
-use maskrcnn::{MaskRcnn, ModelInfo, ReadOptions, Weights};
+use maskrcnn::{MaskRcnn, ModelInfo, ReadOptions, SegmentOptions, Weights};
 
 use super::timed::Timed;
 use crate::errors::Code;
@@ -20,6 +20,8 @@ use crate::weights::{Named, Source, catalogue};
 pub(super) struct Model {
     /// The network.
     pub network: MaskRcnn,
+    /// What it is asked for.
+    pub segment: SegmentOptions,
     /// What reports say.
     pub info: ModelInfo,
     /// SHA-256 of the weights, in hex.
@@ -85,9 +87,14 @@ impl Model {
             weights.notes().for_each(|note| terminal.detail(note));
             let network =
                 MaskRcnn::new(weights, options.device).context("cannot set up the model")?;
-            network.check(&options.segment)?;
+            let mut segment = options.segment.clone();
+            if !options.is_threshold_given {
+                segment.score_threshold = network.default_options().score_threshold;
+            }
+            network.check(&segment)?;
             Ok(Self {
                 network,
+                segment,
                 info,
                 sha256,
             })
@@ -131,7 +138,6 @@ fn by_name(
         address,
         cache,
     } = named;
-    named.check_family()?;
     match cache {
         None => fetch(address, read, fetcher, terminal),
         Some(cache) => {

@@ -23,8 +23,6 @@ pub struct Entry {
     pub mask_ap: Option<f32>,
     /// Of the weights, as their publisher says.
     pub licence: &'static str,
-    /// Whether this version has the family that they are of.
-    pub is_read: bool,
 }
 
 /// All of them. Addresses, AP and licences: torchvision's `models/detection/mask_rcnn.py`,
@@ -40,7 +38,6 @@ pub static CATALOGUE: [Entry; 7] = [
         md5_prefix: None,
         mask_ap: None,
         licence: "MIT",
-        is_read: true,
     },
     Entry {
         name: "maskrcnn-v1",
@@ -51,7 +48,6 @@ pub static CATALOGUE: [Entry; 7] = [
         md5_prefix: None,
         mask_ap: Some(34.6),
         licence: "BSD-3-Clause",
-        is_read: true,
     },
     Entry {
         name: "maskrcnn-v2",
@@ -62,7 +58,6 @@ pub static CATALOGUE: [Entry; 7] = [
         md5_prefix: None,
         mask_ap: Some(41.8),
         licence: "BSD-3-Clause",
-        is_read: true,
     },
     Entry {
         name: "matterport",
@@ -75,7 +70,6 @@ pub static CATALOGUE: [Entry; 7] = [
         md5_prefix: None,
         mask_ap: None,
         licence: "MIT",
-        is_read: false,
     },
     Entry {
         name: "detectron2-r50-3x",
@@ -88,7 +82,6 @@ pub static CATALOGUE: [Entry; 7] = [
         md5_prefix: Some("f10217"),
         mask_ap: Some(37.2),
         licence: "CC-BY-SA-3.0",
-        is_read: true,
     },
     Entry {
         name: "detectron2-r101-3x",
@@ -101,7 +94,6 @@ pub static CATALOGUE: [Entry; 7] = [
         md5_prefix: Some("a3ec72"),
         mask_ap: Some(38.6),
         licence: "CC-BY-SA-3.0",
-        is_read: true,
     },
     Entry {
         name: "detectron2-x101-3x",
@@ -114,7 +106,6 @@ pub static CATALOGUE: [Entry; 7] = [
         md5_prefix: Some("2d9806"),
         mask_ap: Some(39.5),
         licence: "CC-BY-SA-3.0",
-        is_read: true,
     },
 ];
 

@@ -33,11 +33,7 @@ pub fn list(cache: Option<&Cache>) -> String {
             .unwrap_or_default();
         let is_here = is_embedded || cache.is_some_and(|cache| cache.holds(entry));
         let here = if is_here { "yes" } else { "no" };
-        let network = match entry.is_read {
-            true => entry.network.to_owned(),
-            false => format!("{} (not read yet)", entry.network),
-        };
-        row([entry.name, &size, &ap, entry.licence, here, &network]);
+        row([entry.name, &size, &ap, entry.licence, here, entry.network]);
     }
     table
 }

@@ -40,26 +40,6 @@ pub struct Named {
 }
 
 impl Named {
-    /// Refuses weights that would be fetched in vain: of a family that this version does not read.
-    ///
-    /// # Errors
-    ///
-    /// Then, unless they are kept already.
-    pub fn check_family(&self) -> Result<()> {
-        let is_kept = self
-            .cache
-            .as_ref()
-            .is_some_and(|cache| cache.holds(self.entry));
-        if self.entry.is_read || is_kept {
-            return Ok(());
-        }
-        let (name, network) = (self.entry.name, self.entry.network);
-        Err(Code::UnknownWeights.error(format!(
-            "the weights {name} are of {network}, which this version does not read yet; `maskrcnn \
-             weights` lists those that it reads"
-        )))
-    }
-
     /// Refuses weights that have another SHA-256, in hex, than those of this name must have.
     ///
     /// # Errors

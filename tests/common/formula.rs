@@ -109,6 +109,61 @@ pub fn of_detectron2(name: &str, canonical: &str, shape: &[i64]) -> Vec<f32> {
     values
 }
 
+/// The values of a tensor of Matterport's ResNet-50 for small pictures, and its shape in Keras's
+/// order: `canonical` is the name that the formula knows it by, `shape` that of torchvision's tensor.
+/// As `tests/reference/matterport_networks.py`, `fill`.
+#[allow(dead_code)] // not every user of this file has use for it
+pub fn of_matterport(name: &str, canonical: &str, shape: &[i64]) -> (Vec<i64>, Vec<f32>) {
+    const STEM_SCALE: f32 = 1.0 / 52.0;
+    const CLASS_GAIN: f32 = 4.5;
+    const BACKGROUND_SHIFT: f32 = -3.0;
+    const PROPOSAL_SHIFTS: [f32; 4] = [-4.0, -4.0, -2.0, -2.0];
+    const DETECTION_SHIFTS: [f32; 4] = [-1.0, -1.0, -0.5, -0.5];
+    let mut values = if canonical.ends_with("fc6.weight") {
+        fill(canonical, &[shape[0], shape[1..].iter().product()], false)
+    } else {
+        fill(canonical, shape, false)
+    };
+    let mut shift = |shifts: [f32; 4]| {
+        let shifts = shifts.into_iter().cycle();
+        values
+            .iter_mut()
+            .zip(shifts)
+            .for_each(|(v, shift)| *v += shift);
+    };
+    match name {
+        "rpn_bbox_pred/bias:0" => shift(PROPOSAL_SHIFTS),
+        "mrcnn_bbox_fc/bias:0" => shift(DETECTION_SHIFTS),
+        "mrcnn_class_logits/bias:0" => values[0] += BACKGROUND_SHIFT,
+        "mrcnn_class_logits/kernel:0" => values.iter_mut().for_each(|v| *v *= CLASS_GAIN),
+        "conv1/kernel:0" => values.iter_mut().for_each(|v| *v *= STEM_SCALE),
+        _ => {}
+    }
+    match *shape {
+        // [output, input, height, width] to [height, width, input, output].
+        [output, input, height, width] => {
+            let (area, output, input) =
+                ((height * width) as usize, output as usize, input as usize);
+            let keras = (0..area * input * output).map(|place| {
+                let (cell, i, o) = (
+                    place / (input * output),
+                    place / output % input,
+                    place % output,
+                );
+                values[(o * input + i) * area + cell]
+            });
+            let keras = keras.collect();
+            (vec![height, width, input as i64, output as i64], keras)
+        }
+        [output, input] => {
+            let (output, input) = (output as usize, input as usize);
+            let keras = (0..input * output).map(|p| values[p % output * input + p / output]);
+            (vec![input as i64, output as i64], keras.collect())
+        }
+        _ => (shape.to_vec(), values),
+    }
+}
+
 /// Centre and half-width of the uniform distribution of the tensor called `name`.
 fn distribution(name: &str, shape: &[i64]) -> (f32, f32) {
     let (_, centre, spread) = RULES

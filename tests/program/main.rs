@@ -15,6 +15,7 @@ mod formula;
 mod golden;
 mod hostile_images;
 mod iexec;
+mod matterport;
 mod names;
 mod parity;
 mod picture;

@@ -164,19 +164,6 @@ fn a_name_is_fetched_once_and_offline_ever_after() {
 }
 
 #[test]
-fn weights_that_are_not_read_yet_are_not_fetched_in_vain() {
-    let (user, server) = (User::new(), mirror(content()));
-    let error = user.fails(&["-w", "matterport", "--mirror", &server.url(""), "a.png"]);
-    let expected = "Matterport ResNet-101, which this version does not read yet";
-    assert!(error.contains(expected), "{error}");
-    assert!(server.heads().is_empty());
-    assert!(
-        user.succeeds(&["weights"])
-            .contains("Matterport ResNet-101 (not read yet)")
-    );
-}
-
-#[test]
 fn fetch_and_remove_say_what_they_did() {
     let (user, server) = (User::new(), mirror(content()));
     let fetch = |user: &User| {

@@ -32,16 +32,16 @@ v1's fixtures.
 import dataclasses
 import hashlib
 import json
-import zlib
 
 import numpy as np
 import torch
-from PIL import Image
 
 import compact
 import networks
 import stages
 from fixtures import Writer
+from pictures import PHOTO_NAMES, load_photo, picture  # noqa: F401: make_detectron2.py takes load_photo from here
+from samples import sample
 
 # With one thread the order of every sum is fixed.
 THREADS = 1
@@ -59,15 +59,6 @@ class Kept:
 
 
 OF_RELATIVES = Kept(sample_size=400, first_rows=16, box_rois_per_level=1, box_rois=4, mask_rois=1)
-
-PHOTO_NAMES = [
-    "dog1.jpg",
-    "dog2.jpg",
-    "grace_hopper_517x606.jpg",
-    "person1.jpg",
-    "astronaut.png",
-    "chelsea.png",
-]
 
 # (photo or None for the collage, width, height). The networks resize to 800 (at most 1333) and 352 (at most 544): the
 # third of each is so long that the second bound governs, and the compact one is then made smaller. The fourth is so low that
@@ -113,32 +104,6 @@ def write_photos(writer):
     writer.json("parity/compact-photos.json", found, compare_photos)
 
 
-def picture(photo, width, height):
-    """The pixels of a photo, or of the collage of all, scaled to width x height: uint8 [height, width, 3]."""
-    if photo is None:
-        return collage(width, height)
-    return load_photo(photo, width, height)
-
-
-def load_photo(photo, width, height):
-    image = Image.open(networks.PHOTOS / photo).convert("RGB")
-    return np.array(image.resize((width, height), Image.Resampling.BICUBIC))
-
-
-def collage(width, height):
-    """All photos side by side: in one row where the picture is long, else in two."""
-    rows = 1 if width > 2 * height else 2
-    columns = len(PHOTO_NAMES) // rows
-    x_edges = [round(width * column / columns) for column in range(columns + 1)]
-    y_edges = [round(height * row / rows) for row in range(rows + 1)]
-    pixels = np.empty((height, width, 3), np.uint8)
-    for number, photo in enumerate(PHOTO_NAMES):
-        row, column = divmod(number, columns)
-        top, bottom, left, right = y_edges[row], y_edges[row + 1], x_edges[column], x_edges[column + 1]
-        pixels[top:bottom, left:right] = load_photo(photo, right - left, bottom - top)
-    return pixels
-
-
 def fixture(found, pixels, kept):
     """The tensors of a fixture, from the stages that were seen."""
     tensors = {"image": pixels, "image_size": found["image_size"].numpy()}
@@ -159,21 +124,6 @@ def fixture(found, pixels, kept):
     tensors |= pooled(found, "mask", 1, kept.mask_rois)
     tensors["masks.bits"] = np.packbits(found["masks"].flatten(1).numpy(), axis=1)
     return tensors
-
-
-def sample(name, values, size):
-    """Shape, flat indices and values of up to `size` elements of an array and of its corners."""
-    corners = np.ravel_multi_index(np.array(list(np.ndindex((2,) * values.ndim))).T * last(values), values.shape)
-    random = np.random.default_rng(zlib.crc32(name.encode()))
-    drawn = random.choice(values.size, min(size, values.size), replace=False)
-    index = np.unique(np.concatenate([corners, drawn])).astype(np.int64)
-    shape = np.array(values.shape, np.int64)
-    return {f"{name}.shape": shape, f"{name}.index": index, f"{name}.value": values.reshape(-1)[index]}
-
-
-def last(values):
-    """The greatest index along each axis, as a column."""
-    return np.array(values.shape)[:, None] - 1
 
 
 def pooled(found, kind, per_level, count):

@@ -203,6 +203,9 @@ pub struct RpnBlueprint {
     /// 3×3 convolutions in front of objectness and deltas.
     #[serde(default = "one")]
     pub convolutions: usize,
+    /// Their channels; none for as many as the pyramid has.
+    #[serde(default)]
+    pub channels: Option<i64>,
     /// Where anchors lie.
     #[serde(default)]
     pub anchors: Anchors,
@@ -363,7 +366,8 @@ pub enum Paste {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PostprocessBlueprint {
-    /// A class of a proposal must score more than this.
+    /// A class of a proposal must score more than this; where it has one class alone, as much, and
+    /// what the user asks for takes its place.
     pub score_thresh: f32,
     /// Intersection over union above which the weaker detection of a class is dropped.
     pub nms_thresh: f64,
@@ -431,6 +435,8 @@ impl Blueprint {
         const MOST_DETECTIONS: usize = 1000;
         /// The coarsest stride of a backbone: sides of other lengths have no pyramid.
         const STRIDE: usize = 32;
+        /// So that P6 has whole cells. Matterport `mrcnn/model.py`, `MaskRCNN.build`.
+        const SQUARE_STRIDE: usize = 64;
         let positive = |values: &[f32]| values.iter().all(|&v| v.is_finite() && v > 0.0);
         let natural = |value: f32| value.is_finite() && value >= 0.0;
         let share = |value: f64| (0.0..=1.0).contains(&value);
@@ -446,6 +452,7 @@ impl Blueprint {
             coordinates,
             num_classes,
         } = self;
+        let normalised = *coordinates == Coordinates::Normalised;
         let resnet = match backbone {
             BackboneBlueprint::ResNet(resnet) => Some(resnet),
             BackboneBlueprint::EfficientNetLite0 => None,
@@ -458,41 +465,31 @@ impl Blueprint {
         let fewest = usize::from(pooler.sampling != Sampling::Aligned);
         let samples = fewest..=16;
         let rules = [
-            // What Matterport's networks need has its words, and is not computed yet.
+            // These are one way of counting pixels.
             (
-                transform.resize != Resize::Square,
+                (transform.resize == Resize::Square) == normalised,
                 "transform.resize",
-                "float or bytes; square is not computed yet",
+                "square where coordinates are normalised, and only there",
             ),
             (
-                rpn.selection != ProposalSelection::AllLevels,
-                "rpn.selection",
-                "per-level; all-levels is not computed yet",
-            ),
-            (
-                pooler.sampling != Sampling::Corners,
+                (pooler.sampling == Sampling::Corners) == normalised,
                 "pooler.sampling",
-                "unaligned or aligned; corners is not computed yet",
+                "corners where coordinates are normalised, and only there",
             ),
             (
-                pooler.level != LevelRule::Round,
+                (pooler.level == LevelRule::Round) == normalised,
                 "pooler.level",
-                "floor or floor-of-ratio; round is not computed yet",
+                "round where coordinates are normalised, and only there",
             ),
             (
-                mask_head.paste != Paste::WholeBox,
+                (mask_head.paste == Paste::WholeBox) == normalised,
                 "mask_head.paste",
-                "padded or pixel-centres; whole-box is not computed yet",
+                "whole-box where coordinates are normalised, and only there",
             ),
             (
-                postprocess.candidates != Candidates::SurestClass,
-                "postprocess.candidates",
-                "every-class; surest-class is not computed yet",
-            ),
-            (
-                *coordinates != Coordinates::Normalised,
-                "coordinates",
-                "edges; normalised is not computed yet",
+                !normalised || transform.max_size.is_multiple_of(SQUARE_STRIDE),
+                "transform.max_size",
+                "a multiple of 64 where the image is put into a square",
             ),
             (
                 rpn.anchor_sizes.len() == LEVELS && positive(&rpn.anchor_sizes),
@@ -559,6 +556,11 @@ impl Blueprint {
                 (1..=100).contains(&rpn.convolutions),
                 "rpn.convolutions",
                 "1 to 100",
+            ),
+            (
+                rpn.channels.is_none_or(|n| (1..=4096).contains(&n)),
+                "rpn.channels",
+                "1 to 4096, or null",
             ),
             (
                 box_head.convolutions <= 100,

@@ -53,6 +53,11 @@ impl Fixture {
         cases
     }
 
+    /// Whether there is such a tensor.
+    pub fn has(&self, name: &str) -> bool {
+        self.tensors().tensor(name).is_ok()
+    }
+
     fn tensors(&self) -> SafeTensors<'_> {
         SafeTensors::deserialize(&self.bytes).unwrap()
     }
@@ -179,6 +184,26 @@ pub(crate) fn detectron2() -> Vec<u8> {
             name,
             TensorView::new(Dtype::F32, shape.clone(), bytes).unwrap(),
         )
+    });
+    safetensors::serialize(views, None).unwrap()
+}
+
+/// Matterport's ResNet-50 for small pictures, filled by the formula, under Keras's names, as
+/// `tests/reference/matterport_networks.py` fills it: a safetensors file.
+pub(crate) fn matterport() -> Vec<u8> {
+    let layout = std::fs::read_to_string(fixture_path("parity/matterport.tsv")).unwrap();
+    let tensor = |line: &str| {
+        let fields: Vec<&str> = line.split('\t').collect();
+        let shape: Vec<i64> = fields[2].split(',').map(|n| n.parse().unwrap()).collect();
+        let (shape, values) = formula::of_matterport(fields[0], fields[1], &shape);
+        let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+        let shape: Vec<usize> = shape.iter().map(|&side| side as usize).collect();
+        (fields[0].to_owned(), shape, bytes)
+    };
+    let tensors: Vec<_> = layout.lines().map(tensor).collect();
+    let views = tensors.iter().map(|(name, shape, bytes)| {
+        let view = TensorView::new(Dtype::F32, shape.clone(), bytes);
+        (name, view.unwrap())
     });
     safetensors::serialize(views, None).unwrap()
 }

@@ -212,6 +212,10 @@ fn relatives_that_are_not_read_are_recognised() {
             &["roi_heads.box_predictor.cls_score.weight"],
             "without masks",
         ),
+        (
+            &["mrcnn_class_logits/kernel:0"],
+            "a Matterport model with another backbone",
+        ),
         (&["conv1.weight", "fc.weight"], "image classifier"),
         (
             &["encoder.weight"],
@@ -221,8 +225,9 @@ fn relatives_that_are_not_read_are_recognised() {
         let message = complaint(tiny(names, &[]));
         assert!(
             message.contains(hint)
-                && message
-                    .ends_with("known are compact, torchvision-v1, torchvision-v2, detectron2"),
+                && message.ends_with(
+                    "known are compact, torchvision-v1, torchvision-v2, detectron2, matterport"
+                ),
             "{message}"
         );
     }

@@ -31,6 +31,8 @@ enum Origin {
     Permuted(Box<Parameter>, Vec<usize>),
     /// Those places of an axis of another tensor, in this order.
     Selected(Box<Parameter>, usize, Vec<usize>),
+    /// Another tensor with its last axes as one.
+    Flattened(Box<Parameter>),
     /// Tensors one after the other along an axis.
     Joined(Vec<Parameter>, usize),
     /// Another tensor times a factor for each place along an axis.
@@ -80,6 +82,20 @@ impl Parameter {
             shape: axes.iter().map(|&axis| self.shape[axis]).collect(),
             origin: Origin::Permuted(Box::new(self), axes.to_vec()),
         })
+    }
+
+    /// The same elements with all axes from `axis` on as one; as it is when it has fewer. From a
+    /// convolution over all of its input to the fully connected layer that it is: from 1 on.
+    pub fn flattened(self, axis: usize) -> Self {
+        if axis >= self.shape.len() {
+            return self;
+        }
+        let mut shape = self.shape[..axis].to_vec();
+        shape.push(self.shape[axis..].iter().product());
+        Self {
+            shape,
+            origin: Origin::Flattened(Box::new(self)),
+        }
     }
 
     /// Those places along an axis, in this order: `[2, 1, 0]` turns the colours of a convolution's
@@ -199,9 +215,10 @@ impl Parameter {
     pub fn integers(&self) -> Option<DType> {
         match &self.origin {
             Origin::Stored(view) => (!view.dtype.is_float()).then_some(view.dtype),
-            Origin::Permuted(of, _) | Origin::Selected(of, ..) | Origin::Scaled(of, ..) => {
-                of.integers()
-            }
+            Origin::Permuted(of, _)
+            | Origin::Flattened(of)
+            | Origin::Selected(of, ..)
+            | Origin::Scaled(of, ..) => of.integers(),
             Origin::Joined(parts, _) => parts.iter().find_map(Self::integers),
             Origin::Sum(first, second, _) => first.integers().or_else(|| second.integers()),
         }
@@ -211,9 +228,10 @@ impl Parameter {
     pub fn dtype(&self) -> DType {
         match &self.origin {
             Origin::Stored(view) => view.dtype,
-            Origin::Permuted(of, _) | Origin::Selected(of, ..) | Origin::Scaled(of, ..) => {
-                of.dtype()
-            }
+            Origin::Permuted(of, _)
+            | Origin::Flattened(of)
+            | Origin::Selected(of, ..)
+            | Origin::Scaled(of, ..) => of.dtype(),
             Origin::Joined(parts, _) => parts.first().map_or(DType::F32, Self::dtype),
             Origin::Sum(first, ..) => first.dtype(),
         }
@@ -237,6 +255,7 @@ impl Parameter {
                 let steps: Vec<usize> = axes.iter().map(|&axis| strides[axis]).collect();
                 indices(&self.shape, &steps).map(|at| values[at]).collect()
             }
+            Origin::Flattened(of) => of.compute(file),
             Origin::Selected(of, axis, places) => {
                 let (values, run) = (of.compute(file), run(&of.shape, *axis));
                 let whole = run * of.shape[*axis] as usize;
@@ -345,6 +364,16 @@ mod tests {
         for wrong in [&[0, 1, 2][..], &[0, 1, 2, 2], &[0, 1, 2, 4]] {
             assert!(parameter.clone().permuted(wrong).is_err(), "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn axes_become_one() {
+        let (parameter, file) = counted(&[2, 2, 3]);
+        let flat = parameter.clone().permuted(&[1, 0, 2]).unwrap().flattened(1);
+        let (shape, values) = read(Ok(flat), &file);
+        let expected = [0, 1, 2, 6, 7, 8, 3, 4, 5, 9, 10, 11].map(|i| i as f32);
+        assert_eq!((shape, values), (vec![2, 6], expected.to_vec()));
+        assert_eq!(parameter.flattened(3).shape(), [2, 2, 3]);
     }
 
     #[test]

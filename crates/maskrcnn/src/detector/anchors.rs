@@ -1,5 +1,6 @@
 //! Anchors: the boxes that the RPN's deltas start from.
 
+use super::space::Space;
 use crate::blueprint::{Anchors, RpnBlueprint};
 use detections::{BBox, Size};
 
@@ -7,21 +8,24 @@ use detections::{BBox, Size};
 /// few thousand are used.
 #[derive(Clone, Debug)]
 pub(super) struct LevelAnchors {
-    /// Around (0, 0).
-    cell: Vec<BBox>,
+    /// Left, top, right and bottom edges, in pixels, around (0, 0).
+    cell: Vec<[f64; 4]>,
     grid_width: usize,
     stride: Size,
+    space: Space,
 }
 
 impl LevelAnchors {
     /// The anchors of the level numbered `level`, 0 for P2, whose feature map has `grid` cells, for
-    /// a padded input of size `padded`.
+    /// an image with boxes in this space.
     ///
     /// torchvision's stride is the padded size divided by the grid, cut to a whole number: on P6,
     /// whose grid is rounded up, it is not 64 for most sizes. torchvision
     /// `models/detection/anchor_utils.py`, `AnchorGenerator.forward`; detectron2
-    /// `modeling/anchor_generator.py`, `DefaultAnchorGenerator` with offset 0.
-    pub fn new(blueprint: &RpnBlueprint, level: usize, grid: Size, padded: Size) -> Self {
+    /// `modeling/anchor_generator.py`, `DefaultAnchorGenerator` with offset 0; Matterport
+    /// `mrcnn/utils.py`, `generate_pyramid_anchors`.
+    pub fn new(blueprint: &RpnBlueprint, level: usize, grid: Size, space: Space) -> Self {
+        let padded = space.frame().padded;
         let size = blueprint.anchor_sizes[level];
         let cell = blueprint
             .aspect_ratios
@@ -41,19 +45,19 @@ impl LevelAnchors {
             cell,
             grid_width: grid.width,
             stride,
+            space,
         }
     }
 
-    /// The anchor with this index in the order row, column, aspect ratio; in resized pixels, not
-    /// clipped.
+    /// The anchor with this index in the order row, column, aspect ratio; not clipped.
     ///
     /// torchvision `AnchorGenerator.grid_anchors`.
     pub fn get(&self, index: usize) -> BBox {
         let cell = self.cell[index % self.cell.len()];
         let position = index / self.cell.len();
-        let x = (position % self.grid_width * self.stride.width) as f32;
-        let y = (position / self.grid_width * self.stride.height) as f32;
-        BBox::new(x + cell.x1, y + cell.y1, x + cell.x2, y + cell.y2)
+        let x = position % self.grid_width * self.stride.width;
+        let y = position / self.grid_width * self.stride.height;
+        self.space.anchor(x, y, cell)
     }
 }
 
@@ -62,30 +66,32 @@ const FINEST_STRIDE: usize = 4;
 
 /// An anchor of area `size`² with this height over width, around (0, 0), unrounded.
 ///
-/// detectron2 `DefaultAnchorGenerator.generate_cell_anchors`, in f64 as there.
-fn exact_cell_anchor(size: f32, aspect_ratio: f32) -> BBox {
+/// detectron2 `DefaultAnchorGenerator.generate_cell_anchors`, in f64 as there; Matterport
+/// `generate_anchors`.
+fn exact_cell_anchor(size: f32, aspect_ratio: f32) -> [f64; 4] {
     let (size, aspect_ratio) = (f64::from(size), f64::from(aspect_ratio));
     let width = (size * size / aspect_ratio).sqrt();
-    let (right, bottom) = ((width / 2.0) as f32, (aspect_ratio * width / 2.0) as f32);
-    BBox::new(-right, -bottom, right, bottom)
+    let (right, bottom) = (width / 2.0, aspect_ratio * width / 2.0);
+    [-right, -bottom, right, bottom]
 }
 
 /// An anchor of area `size`² with this height over width, around (0, 0), rounded half to even as
 /// torch does.
 ///
 /// torchvision `AnchorGenerator.generate_anchors`.
-fn cell_anchor(size: f32, aspect_ratio: f32) -> BBox {
+fn cell_anchor(size: f32, aspect_ratio: f32) -> [f64; 4] {
     let height_ratio = aspect_ratio.sqrt();
     let width_ratio = 1.0 / height_ratio;
     let (width, height) = (width_ratio * size, height_ratio * size);
-    let half = |side: f32| (side / 2.0).round_ties_even();
-    BBox::new(half(-width), half(-height), half(width), half(height))
+    let half = |side: f32| f64::from((side / 2.0).round_ties_even());
+    [half(-width), half(-height), half(width), half(height)]
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::transform::Frame;
     use super::*;
-    use crate::blueprint::{ProposalSelection, Ranking};
+    use crate::blueprint::{Coordinates, ProposalSelection, Ranking, Resize};
     use crate::fixture::{Fixture, edges};
 
     #[test]
@@ -114,7 +120,7 @@ mod tests {
             {
                 let &[height, width] = grid;
                 let anchors =
-                    LevelAnchors::new(&blueprint, level, Size::new(height, width), padded);
+                    LevelAnchors::new(&blueprint, level, Size::new(height, width), space(padded));
                 found.extend(
                     (0..height * width * blueprint.aspect_ratios.len())
                         .map(|index| anchors.get(index)),
@@ -128,6 +134,17 @@ mod tests {
         }
     }
 
+    /// That of an image which is padded to this size.
+    fn space(padded: Size) -> Space {
+        let frame = Frame {
+            original: padded,
+            resized: padded,
+            padded,
+            resize: Resize::Float,
+        };
+        Space::new(Coordinates::Edges, frame)
+    }
+
     fn blueprint() -> RpnBlueprint {
         RpnBlueprint {
             anchor_sizes: vec![32.0, 64.0],
@@ -137,6 +154,7 @@ mod tests {
             nms_thresh: 0.7,
             min_size: 1e-3,
             convolutions: 1,
+            channels: None,
             anchors: Anchors::WholePixels,
             selection: ProposalSelection::PerLevel,
             ranking: Ranking::Probability,
@@ -147,7 +165,7 @@ mod tests {
     fn cell_anchors_are_whole_pixels_wide_ones_first() {
         // The first row of torchvision's documented anchors for size 32: 45×23, 32×32, 23×45,
         // halves rounded.
-        let anchors = LevelAnchors::new(&blueprint(), 0, Size::new(3, 5), Size::new(12, 20));
+        let anchors = LevelAnchors::new(&blueprint(), 0, Size::new(3, 5), space(Size::new(12, 20)));
         assert_eq!(anchors.get(0), BBox::new(-23.0, -11.0, 23.0, 11.0));
         assert_eq!(anchors.get(1), BBox::new(-16.0, -16.0, 16.0, 16.0));
         assert_eq!(anchors.get(2), BBox::new(-11.0, -23.0, 11.0, 23.0));
@@ -161,7 +179,7 @@ mod tests {
             anchors: Anchors::Exact,
             ..blueprint()
         };
-        let anchors = LevelAnchors::new(&blueprint, 1, Size::new(3, 5), Size::new(25, 44));
+        let anchors = LevelAnchors::new(&blueprint, 1, Size::new(3, 5), space(Size::new(25, 44)));
         let (right, bottom) = (45.254_833, 22.627_417);
         assert_eq!(anchors.get(0), BBox::new(-right, -bottom, right, bottom));
         let (x, y) = (2.0 * 8.0, 8.0); // row 1, column 2
@@ -175,7 +193,7 @@ mod tests {
     fn positions_run_along_rows_with_the_stride_of_each_side() {
         // 3 rows by 5 columns over 13×22 pixels (not multiples): strides 4 and 4; index 3·(1·5 + 2)
         // + 1 is row 1, column 2.
-        let anchors = LevelAnchors::new(&blueprint(), 0, Size::new(3, 5), Size::new(17, 22));
+        let anchors = LevelAnchors::new(&blueprint(), 0, Size::new(3, 5), space(Size::new(17, 22)));
         assert_eq!(
             anchors.get(3 * 7 + 1),
             BBox::new(8.0 - 16.0, 5.0 - 16.0, 8.0 + 16.0, 5.0 + 16.0)

@@ -1,8 +1,9 @@
 //! The pipeline. "Mask R-CNN", <https://arxiv.org/abs/1703.06870>, as torchvision computes it.
 //!
-//! Boxes are in resized-image pixels until the detections are assembled, in original pixels from
-//! there on.
+//! Boxes are in the coordinates that the blueprint says ([`space`]) until the detections are
+//! assembled, in original pixels from there on.
 
+mod all_levels;
 mod anchors;
 mod box_head;
 mod mask_head;
@@ -12,7 +13,10 @@ mod pooler;
 mod postprocess;
 mod rpn;
 mod shortest_edge;
+mod space;
+mod square;
 mod stage;
+mod surest_class;
 mod transform;
 
 use std::collections::BTreeMap;
@@ -20,12 +24,12 @@ use std::collections::BTreeMap;
 use image::RgbImage;
 use rayon::prelude::*;
 
-use crate::blueprint::{Blueprint, Paste};
+use crate::blueprint::{Blueprint, Candidates, Paste, PostprocessBlueprint};
 use crate::error::Result;
 use crate::labels::Labels;
 use crate::nn::host::HostTensor;
 use crate::nn::{Backbone, FeaturePyramid, Parameters, Prepare, during};
-use crate::ops::{paste_mask, paste_mask_at_centres};
+use crate::ops::{paste_mask, paste_mask_at_centres, paste_whole_mask};
 use crate::runtime::{self, Device};
 use crate::weights::Weights;
 use detections::{BBox, Detection, Mask, SegmentOptions, Size};
@@ -35,8 +39,9 @@ use mask_head::MaskHead;
 use pooler::Pooler;
 use postprocess::{ScoredBox, postprocess};
 use rpn::Rpn;
+use space::Space;
 pub use stage::Stage;
-use transform::{Frame, Transformed, transform};
+use transform::{Transformed, transform};
 
 /// A network that finds objects and their masks.
 #[derive(Debug)]
@@ -109,6 +114,20 @@ impl MaskRcnn {
         self.labels.named().map(|label| &*label.name)
     }
 
+    /// What is reported when nobody asks for anything else: [`SegmentOptions::default`], with the
+    /// score that the network's own program asks for where it is not what all others do.
+    pub fn default_options(&self) -> SegmentOptions {
+        let options = SegmentOptions::default();
+        let rules = &self.blueprint.postprocess;
+        match rules.candidates {
+            Candidates::EveryClass => options,
+            Candidates::SurestClass => SegmentOptions {
+                score_threshold: rules.score_thresh,
+                ..options
+            },
+        }
+    }
+
     /// Checks options against this network, for those who want to know before they have an image.
     ///
     /// # Errors
@@ -154,6 +173,7 @@ impl MaskRcnn {
 
         let transformed = transform(image, &self.blueprint.transform)?;
         let Transformed { input, frame } = transformed; // [1, 3, H, W]
+        let space = Space::new(self.blueprint.coordinates, frame);
         on_stage(Stage::Transform);
         let input = input
             .f_to_device(self.device)
@@ -172,7 +192,7 @@ impl MaskRcnn {
         let levels = self.rpn.head(&pyramid)?;
         let proposals = self
             .rpn
-            .proposals(&levels, frame.resized, frame.padded)
+            .proposals(&levels, space)
             .map_err(during("choosing proposals"))?; // at most 1000
         on_stage(Stage::Proposals);
 
@@ -187,22 +207,11 @@ impl MaskRcnn {
             .map_err(during("moving pooled features to the device"))?;
         let prediction = self.box_head.forward(&pooled)?; // [R, K]
         drop(pooled);
-        let Blueprint {
-            box_head,
-            postprocess: rules,
-            ..
-        } = &self.blueprint;
-        let classes = self.labels.slots();
-        let mut boxes = postprocess(
-            &proposals,
-            &prediction,
-            frame.resized,
-            classes,
-            box_head,
-            rules,
-        );
+        let head = &self.blueprint.box_head;
+        let (classes, rules) = (self.labels.slots(), self.rules(options));
+        let mut boxes = postprocess(&proposals, &prediction, space, classes, head, &rules);
         // What the way back leaves nothing of. It still took one of the best places.
-        boxes.retain(|b| !frame.to_original(b.bbox).is_empty());
+        boxes.retain(|b| !space.to_original(b.bbox).is_empty());
         boxes.retain(|b| {
             b.score >= options.score_threshold && selected.as_ref().is_none_or(|s| s[b.slot])
         });
@@ -211,9 +220,22 @@ impl MaskRcnn {
 
         let masks = self.masks(&pooler, &boxes)?; // [N, 28, 28]
         on_stage(Stage::MaskHead);
-        let detections = self.assemble(&boxes, &masks, &frame);
+        let detections = self.assemble(&boxes, &masks, space);
         on_stage(Stage::PasteMasks);
         Ok(detections)
+    }
+
+    /// What an image's boxes are chosen by. Where a proposal has one class alone, the threshold of
+    /// the options takes the place of the network's: it stands before suppression as there.
+    fn rules(&self, options: &SegmentOptions) -> PostprocessBlueprint {
+        let rules = self.blueprint.postprocess.clone();
+        match rules.candidates {
+            Candidates::EveryClass => rules,
+            Candidates::SurestClass => PostprocessBlueprint {
+                score_thresh: options.score_threshold,
+                ..rules
+            },
+        }
     }
 
     /// The mask probabilities of boxes, `[N, side, side]`: only of those that will be reported.
@@ -228,17 +250,19 @@ impl MaskRcnn {
     }
 
     /// Boxes and masks in original pixels, with the names of their classes.
-    fn assemble(&self, boxes: &[ScoredBox], masks: &HostTensor, frame: &Frame) -> Vec<Detection> {
+    fn assemble(&self, boxes: &[ScoredBox], masks: &HostTensor, space: Space) -> Vec<Detection> {
         let side = self.mask_head.side();
         let labels = &self.labels;
         let paste: fn(&[f32], usize, BBox, Size) -> Mask = match self.blueprint.mask_head.paste {
-            Paste::Padded | Paste::WholeBox => paste_mask,
+            Paste::Padded => paste_mask,
             Paste::PixelCentres => paste_mask_at_centres,
+            Paste::WholeBox => paste_whole_mask,
         };
+        let original = space.frame().original;
         let detection = |(found, probabilities): (&ScoredBox, &[f32])| {
-            let bbox = frame.to_original(found.bbox);
+            let bbox = space.to_original(found.bbox);
             let label = labels.of_slot(found.slot);
-            let mask = paste(probabilities, side, bbox, frame.original);
+            let mask = paste(probabilities, side, bbox, original);
             Detection {
                 category_id: label.category_id,
                 label: label.name.clone(),

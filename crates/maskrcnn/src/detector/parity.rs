@@ -11,6 +11,7 @@ use image::RgbImage;
 use tch::Tensor;
 
 use super::*;
+use crate::blueprint::Coordinates;
 use crate::fixture::{Fixture, V1, difference, edges};
 
 /// The resize is the same formula; only the order of two multiplications may differ. Measured:
@@ -132,6 +133,11 @@ fn compare(network: &MaskRcnn, name: &str, least: Least) -> Vec<String> {
     };
 
     let Transformed { input, frame } = transform(&image, &network.blueprint.transform).unwrap();
+    let space = Space::new(network.blueprint.coordinates, frame);
+    let resized = match network.blueprint.coordinates {
+        Coordinates::Edges => RESIZED,
+        Coordinates::Normalised => RESIZED / frame.padded.width as f32,
+    };
     assert_eq!(
         frame.resized,
         fixture.size("image_size"),
@@ -170,8 +176,7 @@ fn compare(network: &MaskRcnn, name: &str, least: Least) -> Vec<String> {
             &nchw(level.deltas.as_slice()),
             HEADS,
         );
-        let anchors =
-            anchors::LevelAnchors::new(&network.blueprint.rpn, i, level.grid, frame.padded);
+        let anchors = anchors::LevelAnchors::new(&network.blueprint.rpn, i, level.grid, space);
         let count = level.objectness.as_slice().len();
         let anchors: Vec<BBox> = (0..count).map(|index| anchors.get(index)).collect();
         comparison.sample(
@@ -181,26 +186,26 @@ fn compare(network: &MaskRcnn, name: &str, least: Least) -> Vec<String> {
         );
     }
 
-    let proposals = network
-        .rpn
-        .proposals(&levels, frame.resized, frame.padded)
-        .unwrap();
+    let proposals = network.rpn.proposals(&levels, space).unwrap();
     let rois: Vec<BBox> = proposals.iter().map(|proposal| proposal.bbox).collect();
     let objectness: Vec<f32> = proposals
         .iter()
         .map(|proposal| proposal.objectness)
         .collect();
-    let expected = fixture.floats("proposal_scores");
-    if is_detectron2 {
-        // Logits.
-        comparison.values("proposal_scores", &objectness, &expected, HEADS);
-    } else {
-        comparison.within("proposal_scores", &objectness, &expected, OBJECTNESS);
+    // Matterport does not keep them.
+    if fixture.has("proposal_scores") {
+        let expected = fixture.floats("proposal_scores");
+        if is_detectron2 {
+            // Logits.
+            comparison.values("proposal_scores", &objectness, &expected, HEADS);
+        } else {
+            comparison.within("proposal_scores", &objectness, &expected, OBJECTNESS);
+        }
     }
-    let order = same_order(&rois, &fixture.boxes("proposals"));
+    let order = same_order(&rois, &fixture.boxes("proposals"), resized);
     let proposals: Vec<_> = order.iter().map(|&i| proposals[i]).collect();
     let rois: Vec<BBox> = order.iter().map(|&i| rois[i]).collect();
-    comparison.boxes("proposals", &rois, &fixture.boxes("proposals"), RESIZED);
+    comparison.boxes("proposals", &rois, &fixture.boxes("proposals"), resized);
 
     let pooler = Pooler::new(&pyramid[..4], &frame, &network.blueprint.pooler).unwrap();
     let pooled_of = |name: &str, rois: &[BBox], align| {
@@ -230,14 +235,7 @@ fn compare(network: &MaskRcnn, name: &str, least: Least) -> Vec<String> {
         ..
     } = &network.blueprint;
     let classes = network.labels.slots();
-    let boxes = postprocess(
-        &proposals,
-        &prediction,
-        frame.resized,
-        classes,
-        box_head,
-        rules,
-    );
+    let boxes = postprocess(&proposals, &prediction, space, classes, box_head, rules);
     let slots: Vec<i64> = boxes.iter().map(|b| b.slot as i64).collect();
     assert_eq!(
         slots,
@@ -249,7 +247,7 @@ fn compare(network: &MaskRcnn, name: &str, least: Least) -> Vec<String> {
         "boxes_resized",
         &rois,
         &fixture.boxes("detections.boxes_resized"),
-        RESIZED,
+        resized,
     );
     let found = pooled_of("mask_pool.roi", &rois, network.mask_head.align);
     comparison.values(
@@ -280,7 +278,7 @@ fn repeated(image: &RgbImage, times: u32) -> RgbImage {
 /// Where each expected proposal stands among those found. Neighbours whose objectness differs by
 /// less than its rounding may have changed places; a proposal that is found only here, or only
 /// there, is left for the comparison to show.
-fn same_order(found: &[BBox], expected: &[BBox]) -> Vec<usize> {
+fn same_order(found: &[BBox], expected: &[BBox], most: f32) -> Vec<usize> {
     const NEIGHBOURHOOD: usize = 4; // ranks; a thousand objectness values lie 1e-3 apart on average
     assert_eq!(found.len(), expected.len(), "number of proposals");
     let near = |a: BBox, b: BBox| {
@@ -289,7 +287,7 @@ fn same_order(found: &[BBox], expected: &[BBox]) -> Vec<usize> {
             .max((a.y1 - b.y1).abs())
             .max((a.x2 - b.x2).abs())
             .max((a.y2 - b.y2).abs())
-            <= RESIZED
+            <= most
     };
     let place = |(rank, &bbox): (usize, &BBox)| {
         let ranks = rank.saturating_sub(NEIGHBOURHOOD)..(rank + NEIGHBOURHOOD + 1).min(found.len());
@@ -305,7 +303,7 @@ fn same_order(found: &[BBox], expected: &[BBox]) -> Vec<usize> {
 fn detections(network: &MaskRcnn, image: &RgbImage, least: Least, comparison: &mut Comparison) {
     let fixture = comparison.fixture;
     let options = SegmentOptions {
-        score_threshold: 0.0,
+        score_threshold: network.blueprint.postprocess.score_thresh,
         ..SegmentOptions::default()
     };
     let found = network.segment(image, &options).unwrap();
@@ -456,6 +454,25 @@ fn detectron2_is_computed_as_it_computes_at_every_stage() {
         &["detectron2-r50-1", "detectron2-r50-2", "detectron2-r50-3"],
         Least {
             detections: 30,
+            classes: 5,
+        },
+    );
+}
+
+/// Matterport rounds boxes to whole pixels: these are equal.
+#[test]
+fn matterport_is_computed_as_it_computes_at_every_stage() {
+    let weights = Weights::from_bytes(crate::fixture::matterport()).unwrap();
+    assert_eq!(weights.family(), "matterport");
+    let path = crate::fixture::fixture_path("parity/matterport-blueprint.json");
+    let blueprint = std::fs::read_to_string(path).unwrap();
+    let weights = weights.with_blueprint(blueprint.as_bytes()).unwrap();
+    let network = MaskRcnn::new(weights, Device::Cpu).unwrap();
+    assert_parity(
+        &network,
+        &["matterport-1", "matterport-2", "matterport-3"],
+        Least {
+            detections: 15,
             classes: 5,
         },
     );

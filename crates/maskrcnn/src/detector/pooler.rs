@@ -8,8 +8,8 @@ use super::transform::Frame;
 use crate::blueprint::{LevelRule, PoolerBlueprint, Sampling};
 use crate::nn::TchResult;
 use crate::nn::host::{self, HostTensor};
-use crate::ops::elementary::log2;
-use crate::ops::{FeatureMap, RoiAlign};
+use crate::ops::elementary::{ln, log2};
+use crate::ops::{FeatureMap, RoiAlign, crop_and_resize};
 use detections::{BBox, Size};
 
 /// Side of an RoI, in pixels, that is pooled from P4: ImageNet's usual training size. FPN paper,
@@ -26,6 +26,8 @@ pub(super) struct Pooler {
     /// The logarithms of the first and the last level's strides.
     finest: f32,
     coarsest: f32,
+    /// The network's input.
+    padded: Size,
     blueprint: PoolerBlueprint,
 }
 
@@ -57,22 +59,18 @@ impl Pooler {
     /// torchvision `ops/poolers.py`, `_setup_scales`; detectron2 `modeling/poolers.py`, `ROIPooler`.
     pub fn new(pyramid: &[Tensor], frame: &Frame, blueprint: &PoolerBlueprint) -> TchResult<Self> {
         let size = match blueprint.sampling {
-            Sampling::Aligned => frame.padded,
-            Sampling::Unaligned | Sampling::Corners => frame.resized,
+            Sampling::Aligned | Sampling::Corners => frame.padded,
+            Sampling::Unaligned => frame.resized,
         };
-        Self::of_size(pyramid, size, blueprint)
-    }
-
-    fn of_size(pyramid: &[Tensor], image: Size, blueprint: &PoolerBlueprint) -> TchResult<Self> {
         let level = |feature: &Tensor| {
             let shape = feature.size();
-            let size = Size::new(shape[2] as usize, shape[3] as usize);
+            let cells = Size::new(shape[2] as usize, shape[3] as usize);
             let data = HostTensor::channels_last(feature)?;
             Ok(Level {
                 data,
-                size,
+                size: cells,
                 channels: shape[1] as usize,
-                scale: infer_scale(size, image),
+                scale: infer_scale(cells, size),
             })
         };
         let levels = pyramid.iter().map(level).collect::<TchResult<Vec<_>>>()?;
@@ -81,6 +79,7 @@ impl Pooler {
             finest: stride(levels.first()),
             coarsest: stride(levels.last()),
             levels,
+            padded: frame.padded,
             blueprint: blueprint.clone(),
         })
     }
@@ -94,13 +93,13 @@ impl Pooler {
         let bins = align.resolution;
         let shape = [rois.len() as i64, bins as i64, bins as i64, channels as i64];
         let maps: Vec<(FeatureMap, f32)> = self.levels.iter().map(Level::map).collect();
-        let assigned: Vec<usize> = rois
-            .iter()
-            .map(|&roi| level_of(roi, self.finest, self.coarsest, self.blueprint.level))
-            .collect();
-        let pool = match self.blueprint.sampling {
-            Sampling::Unaligned | Sampling::Corners => RoiAlign::pool,
-            Sampling::Aligned => RoiAlign::pool_aligned,
+        let assigned: Vec<usize> = rois.iter().map(|&roi| self.level_of(roi)).collect();
+        // Tensors stay on their thread; what the bins need of `self` does not.
+        let sampling = self.blueprint.sampling;
+        let pool = |map, roi, scale, out: &mut [f32]| match sampling {
+            Sampling::Unaligned => align.pool(map, roi, scale, out),
+            Sampling::Aligned => align.pool_aligned(map, roi, scale, out),
+            Sampling::Corners => crop_and_resize(map, roi, bins, out),
         };
         let pooled = host::filled::<tch::TchError>(&shape, |out| {
             let bins = out.par_chunks_exact_mut(bins * bins * channels);
@@ -108,12 +107,32 @@ impl Pooler {
                 .zip(&assigned)
                 .for_each(|((out, &roi), &level)| {
                     let (map, scale) = maps[level];
-                    pool(&align, map, roi, scale, out);
+                    pool(map, roi, scale, out);
                 });
             Ok(())
         })?;
         pooled.f_permute([0, 3, 1, 2])
     }
+
+    /// The index of the level that an RoI is pooled from.
+    fn level_of(&self, roi: BBox) -> usize {
+        match self.blueprint.level {
+            LevelRule::Round => rounded_level(roi, self.padded, self.finest, self.coarsest),
+            rule => level_of(roi, self.finest, self.coarsest, rule),
+        }
+    }
+}
+
+/// The index of the level that a normalised RoI is pooled from, of levels whose strides have these
+/// logarithms, in an input of this size. One without an area is pooled from the first.
+///
+/// FPN paper, eq. 1; Matterport `mrcnn/model.py`, `PyramidROIAlign` and `log2_graph`, in f32 and in
+/// that order.
+fn rounded_level(roi: BBox, input: Size, finest: f32, coarsest: f32) -> usize {
+    let area = input.area() as f32;
+    let ratio = (roi.height() * roi.width()).sqrt() / (CANONICAL_SCALE / area.sqrt());
+    let level = CANONICAL_LEVEL + (ln(ratio) / std::f32::consts::LN_2).round_ties_even();
+    (level.max(finest).min(coarsest) - finest) as usize
 }
 
 /// The index of the level that an RoI is pooled from, of levels whose strides have these
@@ -151,6 +170,20 @@ mod tests {
         assert_levels(&Fixture::ops(), LevelRule::Floor);
         let detectron2 = Fixture::open("ops/detectron2.safetensors");
         assert_levels(&detectron2, LevelRule::FloorOfRatio);
+    }
+
+    #[test]
+    fn regions_go_to_the_levels_that_matterport_sends_them_to() {
+        let ops = Fixture::open("ops/matterport.safetensors");
+        for case in ops.cases("level_mapper") {
+            let input = ops.size(&format!("{case}input_size"));
+            let rois = ops.boxes(&format!("{case}boxes"));
+            let found: Vec<usize> = rois
+                .iter()
+                .map(|&roi| rounded_level(roi, input, 2.0, 5.0))
+                .collect();
+            assert_eq!(found, ops.indices(&format!("{case}expected")), "{case}");
+        }
     }
 
     fn assert_levels(ops: &Fixture, rule: LevelRule) {

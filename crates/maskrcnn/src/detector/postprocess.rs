@@ -2,9 +2,11 @@
 
 use super::box_head::BoxPrediction;
 use super::rpn::Proposal;
-use crate::blueprint::{BoxHeadBlueprint, FirstClass, PostprocessBlueprint};
+use super::space::Space;
+use super::surest_class::surest_class;
+use crate::blueprint::{BoxHeadBlueprint, Candidates, FirstClass, PostprocessBlueprint};
 use crate::ops::{BoxCoder, batched_nms};
-use detections::{BBox, Size};
+use detections::BBox;
 
 /// A detection before it has a mask and a name.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -13,8 +15,25 @@ pub(super) struct ScoredBox {
     pub slot: usize,
     /// Probability, 0 to 1.
     pub score: f32,
-    /// In resized pixels, inside the image.
+    /// Inside the image.
     pub bbox: BBox,
+}
+
+/// The boxes that are reported, by falling score: of the classes of a proposal that the blueprint
+/// says. No proposals give no boxes.
+pub(super) fn postprocess(
+    proposals: &[Proposal],
+    prediction: &BoxPrediction,
+    space: Space,
+    classes: usize,
+    head: &BoxHeadBlueprint,
+    blueprint: &PostprocessBlueprint,
+) -> Vec<ScoredBox> {
+    let boxes = match blueprint.candidates {
+        Candidates::EveryClass => every_class,
+        Candidates::SurestClass => surest_class,
+    };
+    boxes(proposals, prediction, space, classes, head, blueprint)
 }
 
 /// Decodes each class of each proposal, drops the unlikely and the tiny, thins out each class by
@@ -24,10 +43,10 @@ pub(super) struct ScoredBox {
 ///
 /// torchvision `models/detection/roi_heads.py`, `RoIHeads.postprocess_detections`, and detectron2
 /// `modeling/roi_heads/fast_rcnn.py`, `fast_rcnn_inference_single_image`.
-pub(super) fn postprocess(
+fn every_class(
     proposals: &[Proposal],
     prediction: &BoxPrediction,
-    resized: Size,
+    space: Space,
     classes: usize,
     head: &BoxHeadBlueprint,
     blueprint: &PostprocessBlueprint,
@@ -48,7 +67,8 @@ pub(super) fn postprocess(
             let score = scores[index];
             if score > blueprint.score_thresh {
                 let deltas: [f32; 4] = std::array::from_fn(|i| deltas[4 * index + i]);
-                let bbox = coder.decode(deltas, proposal.bbox).clip(resized);
+                let bbox = space.decode(coder, deltas, proposal.bbox);
+                let bbox = space.clip_detection(bbox);
                 if bbox.has_sides_of(blueprint.min_size) {
                     candidates.push(ScoredBox { slot, score, bbox });
                 }
@@ -74,9 +94,11 @@ pub(super) fn postprocess(
 mod tests {
     use tch::Tensor;
 
+    use super::super::transform::Frame;
     use super::*;
-    use crate::blueprint::Candidates;
+    use crate::blueprint::{Coordinates, Resize};
     use crate::nn::host::HostTensor;
+    use detections::Size;
 
     const HEAD: BoxHeadBlueprint = BoxHeadBlueprint {
         resolution: 7,
@@ -112,10 +134,17 @@ mod tests {
             scores: host(&scores),
             deltas: host(&vec![0.0; 4 * scores.len()]),
         };
+        let size = Size::new(60, 100);
+        let frame = Frame {
+            original: size,
+            resized: size,
+            padded: size,
+            resize: Resize::Float,
+        };
         let found = postprocess(
             &proposals,
             &prediction,
-            Size::new(60, 100),
+            Space::new(Coordinates::Edges, frame),
             3,
             &HEAD,
             &CONFIG,

@@ -3,8 +3,10 @@
 use rayon::prelude::*;
 use tch::{Device, Tensor};
 
+use super::all_levels;
 use super::anchors::LevelAnchors;
-use crate::blueprint::{FpnBlueprint, Ranking, RpnBlueprint};
+use super::space::Space;
+use crate::blueprint::{FpnBlueprint, ProposalSelection, Ranking, RpnBlueprint};
 use crate::error::Result;
 use crate::nn::host::HostTensor;
 use crate::nn::{Conv, ConvShape, Parameters, Prepare, TchResult, check_finite, during};
@@ -24,7 +26,7 @@ pub(super) struct Rpn {
 /// A box that may hold an object, and how sure the RPN is.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Proposal {
-    /// In resized pixels, inside the image.
+    /// Inside of what the network sees.
     pub bbox: BBox,
     /// Probability, 0 to 1, or logit, whichever ranks.
     pub objectness: f32,
@@ -51,13 +53,14 @@ impl Rpn {
         fpn: &FpnBlueprint,
         blueprint: &RpnBlueprint,
     ) -> Result<Self> {
-        let channels = fpn.channels;
+        let channels = blueprint.channels.unwrap_or(fpn.channels);
         let anchors = blueprint.aspect_ratios.len() as i64;
         Ok(Self {
             convolutions: (0..blueprint.convolutions)
                 .map(|i| {
+                    let input = if i == 0 { fpn.channels } else { channels };
                     let name = format!("rpn.head.conv.{i}.0");
-                    Conv::new(parameters, &name, ConvShape::new(channels, channels, 3))
+                    Conv::new(parameters, &name, ConvShape::new(input, channels, 3))
                 })
                 .collect::<Result<_>>()?,
             cls_logits: Conv::new(
@@ -105,20 +108,23 @@ impl Rpn {
         })
     }
 
-    /// The best boxes over all levels: per level the top anchors are decoded, clipped to `resized`
-    /// and thinned out by non-maximum suppression; then the best of all remain, by falling
-    /// objectness. May be empty.
+    /// The best boxes, chosen as the blueprint says: by falling objectness. May be empty.
+    pub fn proposals(&self, levels: &[LevelOutput], space: Space) -> TchResult<Vec<Proposal>> {
+        match self.blueprint.selection {
+            ProposalSelection::PerLevel => self.best_of_each_level(levels, space),
+            ProposalSelection::AllLevels => {
+                Ok(all_levels::proposals(levels, &self.blueprint, space))
+            }
+        }
+    }
+
+    /// Per level the top anchors are decoded, clipped and thinned out by non-maximum suppression;
+    /// then the best of all remain, by falling objectness. May be empty.
     ///
-    /// `padded` is the size of the network's input. torchvision `rpn.py`,
-    /// `RegionProposalNetwork.filter_proposals`, and detectron2
+    /// torchvision `rpn.py`, `RegionProposalNetwork.filter_proposals`, and detectron2
     /// `modeling/proposal_generator/proposal_utils.py`, `find_top_rpn_proposals`; unlike there, only
     /// the boxes that are looked at are decoded.
-    pub fn proposals(
-        &self,
-        levels: &[LevelOutput],
-        resized: Size,
-        padded: Size,
-    ) -> TchResult<Vec<Proposal>> {
+    fn best_of_each_level(&self, levels: &[LevelOutput], space: Space) -> TchResult<Vec<Proposal>> {
         let coder = BoxCoder::new([1.0; 4]);
         let blueprint = &self.blueprint;
         let mut tops = Vec::with_capacity(levels.len());
@@ -127,7 +133,7 @@ impl Rpn {
                 indices: top_indices(&level.objectness, blueprint.pre_nms_top_n)?,
                 logits: level.objectness.as_slice(),
                 deltas: level.deltas.as_slice(),
-                anchors: LevelAnchors::new(blueprint, number, level.grid, padded),
+                anchors: LevelAnchors::new(blueprint, number, level.grid, space),
                 ranking: blueprint.ranking,
             });
         }
@@ -135,7 +141,7 @@ impl Rpn {
             let candidates = top
                 .indices
                 .iter()
-                .filter_map(|&index| top.candidate(index, coder, resized));
+                .filter_map(|&index| top.candidate(index, coder, space));
             let large_enough = candidates.filter(|Proposal { bbox, .. }| {
                 bbox.has_sides_of(blueprint.min_size) && !bbox.is_empty()
             });
@@ -182,12 +188,12 @@ struct Top<'a> {
 impl Top<'_> {
     /// What the head makes of the anchor with this index, clipped to the image; none where that is
     /// not finite.
-    fn candidate(&self, index: usize, coder: BoxCoder, resized: Size) -> Option<Proposal> {
+    fn candidate(&self, index: usize, coder: BoxCoder, space: Space) -> Option<Proposal> {
         let deltas: [f32; 4] = std::array::from_fn(|i| self.deltas[4 * index + i]);
-        let bbox = coder.decode(deltas, self.anchors.get(index));
+        let bbox = space.decode(coder, deltas, self.anchors.get(index));
         let logit = self.logits[index];
         (bbox.is_finite() && logit.is_finite()).then(|| Proposal {
-            bbox: bbox.clip(resized),
+            bbox: space.clip_proposal(bbox),
             objectness: match self.ranking {
                 Ranking::Probability => sigmoid(logit),
                 Ranking::Logit => logit,

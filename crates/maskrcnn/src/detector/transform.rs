@@ -5,7 +5,7 @@ use image::RgbImage;
 use rayon::prelude::*;
 use tch::Tensor;
 
-use super::shortest_edge;
+use super::{shortest_edge, square};
 use crate::blueprint::{self, TransformBlueprint};
 use crate::error::{Error, Result};
 use crate::nn::{during, host};
@@ -40,20 +40,33 @@ impl Frame {
     /// `GeneralizedRCNNTransform.batch_images`.
     fn new(original: Size, blueprint: &TransformBlueprint) -> Self {
         let resized = match blueprint.resize {
-            blueprint::Resize::Float | blueprint::Resize::Square => {
-                resized_size(original, blueprint)
-            }
+            blueprint::Resize::Float => resized_size(original, blueprint),
             blueprint::Resize::Bytes => shortest_edge::resized_size(original, blueprint),
+            blueprint::Resize::Square => square::resized_size(original, blueprint),
         };
-        let padded = Size::new(
-            resized.height.next_multiple_of(blueprint.size_divisible),
-            resized.width.next_multiple_of(blueprint.size_divisible),
-        );
+        let padded = match blueprint.resize {
+            blueprint::Resize::Float | blueprint::Resize::Bytes => Size::new(
+                resized.height.next_multiple_of(blueprint.size_divisible),
+                resized.width.next_multiple_of(blueprint.size_divisible),
+            ),
+            blueprint::Resize::Square => Size::new(blueprint.max_size, blueprint.max_size),
+        };
         Self {
             original,
             resized,
             padded,
             resize: blueprint.resize,
+        }
+    }
+
+    /// Where the resized image begins in the padded one: row and column.
+    pub fn offset(self) -> [usize; 2] {
+        match self.resize {
+            blueprint::Resize::Float | blueprint::Resize::Bytes => [0, 0],
+            blueprint::Resize::Square => [
+                (self.padded.height - self.resized.height) / 2,
+                (self.padded.width - self.resized.width) / 2,
+            ],
         }
     }
 
@@ -104,12 +117,13 @@ pub(super) fn transform(image: &RgbImage, blueprint: &TransformBlueprint) -> Res
     let shape = [1, padded.height as i64, padded.width as i64, 3];
     let input = host::filled(&shape, |pixels| {
         match blueprint.resize {
-            blueprint::Resize::Float | blueprint::Resize::Square => {
-                resize(image, resized, blueprint, pixels, padded.width)
-            }
+            blueprint::Resize::Float => resize(image, resized, blueprint, pixels, padded.width),
             blueprint::Resize::Bytes => {
                 let normalised = normalised(blueprint);
                 shortest_edge::resize(image, resized, &normalised, pixels, padded.width)
+            }
+            blueprint::Resize::Square => {
+                square::resize(image, resized, frame.offset(), blueprint, pixels)
             }
         }
         Ok(())

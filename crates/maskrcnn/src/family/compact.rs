@@ -109,6 +109,7 @@ impl Config {
                 nms_thresh: self.rpn_nms_thresh,
                 min_size: 1e-3,
                 convolutions: 1,
+                channels: None,
                 anchors: Anchors::WholePixels,
                 selection: ProposalSelection::PerLevel,
                 ranking: Ranking::Probability,

@@ -8,7 +8,7 @@ use crate::checkpoint::Candidate;
 
 /// Names of tensors, spread over the networks of all families and over each network, so that they
 /// are found where a part is wrapped. Where most of them are is the network.
-pub(super) const LANDMARKS: [&str; 20] = [
+pub(super) const LANDMARKS: [&str; 28] = [
     // torchvision's; the heads' are the compact network's too, the box predictor's detectron2's.
     "backbone.body.conv1.weight",
     "backbone.body.bn1.running_mean",
@@ -31,6 +31,15 @@ pub(super) const LANDMARKS: [&str; 20] = [
     "proposal_generator.rpn_head.anchor_deltas.weight",
     "roi_heads.box_head.fc1.weight",
     "roi_heads.mask_head.predictor.weight",
+    // Matterport's.
+    "conv1/kernel:0",
+    "bn_conv1/moving_mean:0",
+    "res2a_branch2a/kernel:0",
+    "bn5c_branch2c/moving_variance:0",
+    "fpn_c5p5/kernel:0",
+    "rpn_class_raw/kernel:0",
+    "mrcnn_class_logits/kernel:0",
+    "mrcnn_mask/kernel:0",
 ];
 
 /// Names of networks that are not read but recognised, for what the error says.

@@ -12,6 +12,7 @@ mod coco;
 mod compact;
 mod detectron2;
 mod landmarks;
+mod matterport;
 mod meaning;
 mod prefix;
 mod torchvision;
@@ -40,14 +41,17 @@ enum Family {
     TorchvisionV2,
     /// detectron2's Mask R-CNNs with FPN.
     Detectron2,
+    /// Matterport's, in Keras.
+    Matterport,
 }
 
 impl Family {
-    const ALL: [Self; 4] = [
+    const ALL: [Self; 5] = [
         Self::Compact,
         Self::TorchvisionV1,
         Self::TorchvisionV2,
         Self::Detectron2,
+        Self::Matterport,
     ];
 
     /// The name in the metadata of canonical checkpoints and in reports.
@@ -57,6 +61,7 @@ impl Family {
             Self::TorchvisionV1 => "torchvision-v1",
             Self::TorchvisionV2 => "torchvision-v2",
             Self::Detectron2 => "detectron2",
+            Self::Matterport => "matterport",
         }
     }
 }
@@ -85,6 +90,7 @@ pub(crate) fn adapt(checkpoint: &mut Checkpoint) -> Result<Meaning> {
         Family::Compact => compact::adapt(checkpoint)?,
         Family::TorchvisionV1 | Family::TorchvisionV2 => torchvision::adapt(checkpoint)?,
         Family::Detectron2 => detectron2::adapt(checkpoint)?,
+        Family::Matterport => matterport::adapt(checkpoint)?,
     };
     Ok(Meaning {
         family: family.name().to_owned(),
@@ -111,7 +117,9 @@ pub(crate) fn readings(tensors: &StateDict) -> Vec<Reading> {
         .map(|(generation, tensors, blueprint)| (generation.into(), tensors, blueprint));
     let of_detectron2 = detectron2::reading(tensors)
         .map(|(tensors, blueprint)| (Family::Detectron2, tensors, blueprint));
-    let readings = of_torchvision.chain(of_detectron2);
+    let of_matterport = matterport::reading(tensors)
+        .map(|(tensors, blueprint)| (Family::Matterport, tensors, blueprint));
+    let readings = of_torchvision.chain(of_detectron2).chain(of_matterport);
     readings
         .map(|(family, tensors, blueprint)| Reading {
             family: family.name(),
@@ -135,6 +143,9 @@ fn recognise(checkpoint: &Checkpoint) -> Result<Family> {
     if detectron2::recognise(tensors)? {
         return Ok(Family::Detectron2);
     }
+    if matterport::recognise(tensors) {
+        return Ok(Family::Matterport);
+    }
     // Relatives that people will try, named so that nobody searches for a fault in the file.
     Err(unknown(
         if tensors
@@ -142,6 +153,9 @@ fn recognise(checkpoint: &Checkpoint) -> Result<Family> {
             .any(|name| name.starts_with("backbone.bottom_up."))
         {
             "it looks like a part of a detectron2 model".to_owned()
+        } else if matterport::is_relative(tensors) {
+            "it looks like a Matterport model with another backbone than a ResNet-50 or -101"
+                .to_owned()
         } else if tensors.contains("head.classification_head.cls_logits.weight") {
             "it looks like a detector without masks (RetinaNet or SSD)".to_owned()
         } else if tensors.contains("roi_heads.box_predictor.cls_score.weight") {

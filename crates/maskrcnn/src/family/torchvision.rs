@@ -233,6 +233,7 @@ fn blueprint(architecture: &Architecture, num_classes: i64) -> Blueprint {
             nms_thresh: 0.7,
             min_size: 1e-3,
             convolutions: architecture.rpn_convolutions,
+            channels: None,
             anchors: Anchors::WholePixels,
             selection: ProposalSelection::PerLevel,
             ranking: Ranking::Probability,

@@ -45,6 +45,19 @@ impl BoxCoder {
             centre_y + half_height,
         )
     }
+
+    /// [`decode`](Self::decode) without a limit to what a box may grow by, in the order of
+    /// operations of Matterport's `mrcnn/model.py`, `apply_box_deltas_graph`; deltas are multiplied
+    /// by one over the weights, the standard deviations that Matterport has instead.
+    pub fn decode_unlimited(self, deltas: [f32; 4], reference: BBox) -> BBox {
+        let (width, height) = (reference.width(), reference.height());
+        let (centre_x, centre_y) = (reference.x1 + 0.5 * width, reference.y1 + 0.5 * height);
+        let [dx, dy, dw, dh] = std::array::from_fn(|i| deltas[i] * (1.0 / self.weights[i]));
+        let (centre_x, centre_y) = (centre_x + dx * width, centre_y + dy * height);
+        let (width, height) = (width * exp(dw), height * exp(dh));
+        let (x1, y1) = (centre_x - 0.5 * width, centre_y - 0.5 * height);
+        BBox::new(x1, y1, x1 + width, y1 + height)
+    }
 }
 
 #[cfg(test)]
@@ -112,6 +125,23 @@ mod tests {
             BoxCoder::new([1.0; 4]).decode([0.0, 0.0, 50.0, 0.0], BBox::new(0.0, 0.0, 16.0, 8.0));
         assert!((decoded.width() - 1000.0).abs() < 1e-2, "{decoded:?}");
         assert!((decoded.height() - 8.0).abs() < 1e-4, "{decoded:?}");
+    }
+
+    #[test]
+    fn decodes_as_matterport_does_without_a_limit() {
+        let ops = Fixture::open("ops/matterport.safetensors");
+        for case in ops.cases("decode") {
+            let coder = BoxCoder::new([1.0; 4]);
+            let deltas = ops.floats(&format!("{case}deltas"));
+            let boxes = ops.boxes(&format!("{case}boxes"));
+            let decoded: Vec<BBox> = std::iter::zip(deltas.as_chunks().0, boxes)
+                .map(|(&deltas, bbox)| coder.decode_unlimited(deltas, bbox))
+                .collect();
+            let expected = ops.floats(&format!("{case}expected"));
+            // Two units in the last place, which the exponentials may differ by.
+            let most = expected.iter().fold(1f32, |most, v| most.max(v.abs())) * 2.4e-7;
+            assert!(difference(&edges(&decoded), &expected) <= most, "{case}");
+        }
     }
 
     proptest! {

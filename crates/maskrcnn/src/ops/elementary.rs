@@ -11,6 +11,11 @@ pub(crate) fn exp(x: f32) -> f32 {
     libm::exp(f64::from(x)) as f32
 }
 
+/// The natural logarithm.
+pub(crate) fn ln(x: f32) -> f32 {
+    libm::log(f64::from(x)) as f32
+}
+
 /// The logarithm to base two; exact for powers of two.
 pub(crate) fn log2(x: f32) -> f32 {
     libm::log2(f64::from(x)) as f32
@@ -42,6 +47,7 @@ mod tests {
         // neighbours.
         assert_eq!(exp(1.0), std::f32::consts::E);
         assert_eq!(exp(-87.5), 9.982_351e-39);
+        assert_eq!(ln(3.0), 1.098_612_3);
         assert_eq!(log2(3.0), 1.584_962_5);
         assert_eq!(sigmoid(2.5), 0.924_141_8);
         let mut logits = [1.0f32, 3.0, -2.0];

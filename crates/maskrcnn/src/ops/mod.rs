@@ -5,19 +5,26 @@
 
 pub(crate) mod bilinear;
 mod box_coder;
+mod crop_and_resize;
 pub(crate) mod elementary;
 mod nms;
 mod paste_at_centres;
 mod paste_mask;
 mod resize_bytes;
 mod roi_align;
+mod suppress;
+mod zoom;
 
 pub use box_coder::BoxCoder;
+pub use crop_and_resize::crop_and_resize;
 pub use nms::batched_nms;
 pub use paste_at_centres::paste_mask_at_centres;
 pub use paste_mask::paste_mask;
 pub(crate) use resize_bytes::resize_bytes;
 pub use roi_align::{FeatureMap, RoiAlign};
+pub use suppress::suppress;
+pub use zoom::paste_whole_mask;
+pub(crate) use zoom::zoom_bytes;
 
 #[cfg(test)]
 mod tests {

@@ -348,6 +348,7 @@ fn blueprint(architecture: &Architecture, num_classes: i64) -> Blueprint {
             nms_thresh: 0.7,
             min_size: 0.0,
             convolutions: architecture.rpn_convolutions,
+            channels: None,
             anchors: Anchors::Exact,
             selection: ProposalSelection::PerLevel,
             ranking: Ranking::Logit,
