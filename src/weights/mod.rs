@@ -15,8 +15,6 @@ use anyhow::Result;
 use intake::Address;
 use url::Url;
 
-use crate::errors::Code;
-
 /// Where the weights of a run come from.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Source {

@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::anchors::LevelAnchors;
-use super::rpn::{LevelOutput, Proposal};
+use super::proposal::{LevelOutput, Proposal};
 use super::space::Space;
 use crate::blueprint::{Ranking, RpnBlueprint};
 use crate::ops::elementary::sigmoid;

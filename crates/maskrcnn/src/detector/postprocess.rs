@@ -1,23 +1,13 @@
 //! From class probabilities and deltas to the boxes that are reported.
 
 use super::box_head::BoxPrediction;
-use super::rpn::Proposal;
+use super::proposal::Proposal;
+use super::scored_box::ScoredBox;
 use super::space::Space;
 use super::surest_class::surest_class;
 use crate::blueprint::{BoxHeadBlueprint, Candidates, FirstClass, PostprocessBlueprint};
 use crate::ops::{BoxCoder, batched_nms};
 use detections::BBox;
-
-/// A detection before it has a mask and a name.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct ScoredBox {
-    /// The class's slot in the network, 1 to K - 1.
-    pub slot: usize,
-    /// Probability, 0 to 1.
-    pub score: f32,
-    /// Inside the image.
-    pub bbox: BBox,
-}
 
 /// The boxes that are reported, by falling score: of the classes of a proposal that the blueprint
 /// says. No proposals give no boxes.

@@ -5,6 +5,7 @@ use tch::{Device, Tensor};
 
 use super::all_levels;
 use super::anchors::LevelAnchors;
+use super::proposal::{LevelOutput, Proposal};
 use super::space::Space;
 use crate::blueprint::{FpnBlueprint, ProposalSelection, Ranking, RpnBlueprint};
 use crate::error::Result;
@@ -21,25 +22,6 @@ pub(super) struct Rpn {
     cls_logits: Conv,
     bbox_pred: Conv,
     blueprint: RpnBlueprint,
-}
-
-/// A box that may hold an object, and how sure the RPN is.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Proposal {
-    /// Inside of what the network sees.
-    pub bbox: BBox,
-    /// Probability, 0 to 1, or logit, whichever ranks.
-    pub objectness: f32,
-}
-
-/// What the head gives for one pyramid level.
-pub(super) struct LevelOutput {
-    /// Logits, `[H, W, A]`.
-    pub objectness: HostTensor,
-    /// `[H, W, A, 4]`.
-    pub deltas: HostTensor,
-    /// H and W.
-    pub grid: Size,
 }
 
 impl Rpn {

@@ -1,8 +1,8 @@
 //! Detections of which each has the surest class of its proposal.
 
 use super::box_head::BoxPrediction;
-use super::postprocess::ScoredBox;
-use super::rpn::Proposal;
+use super::proposal::Proposal;
+use super::scored_box::ScoredBox;
 use super::space::Space;
 use crate::blueprint::{BoxHeadBlueprint, PostprocessBlueprint};
 use crate::ops::{BoxCoder, suppress};

@@ -5,7 +5,7 @@ use hdf5_reader::Dataset;
 use super::super::format::Format;
 use super::failure;
 use super::file::File;
-use super::tensor::Room;
+use super::room::Room;
 use crate::error::Result;
 
 /// The most chunks in a dataset. HDF5's default chunk has at least 8 KB.

@@ -17,7 +17,7 @@ use hdf5_reader::{Dataset, FilterRegistry, Hdf5File, OpenOptions, Storage};
 use super::super::bytes::Bytes;
 use super::super::format::Format;
 use super::failure;
-use super::links::{self, Link};
+use super::link::Link;
 use super::meter::Meter;
 use crate::error::Result;
 
@@ -47,7 +47,7 @@ pub(super) struct File {
     meter: Arc<Meter>,
     filters: FilterRegistry,
     /// The links of the groups that were looked at, by address.
-    groups: RefCell<HashMap<u64, Rc<BTreeMap<String, Link>>>>,
+    pub(super) groups: RefCell<HashMap<u64, Rc<BTreeMap<String, Link>>>>,
 }
 
 impl File {
@@ -108,16 +108,6 @@ impl File {
     /// The object header at an address.
     pub(super) fn header(&self, address: u64) -> Outcome<Arc<ObjectHeader>> {
         self.hdf5.get_or_parse_header(address)
-    }
-
-    /// The links of the group at an address, by name.
-    pub(super) fn links(&self, group: u64) -> Outcome<Rc<BTreeMap<String, Link>>> {
-        if let Some(links) = self.groups.borrow().get(&group) {
-            return Ok(Rc::clone(links));
-        }
-        let links = Rc::new(links::of(self, group)?);
-        self.groups.borrow_mut().insert(group, Rc::clone(&links));
-        Ok(links)
     }
 
     /// The attributes of the object at an address, those in its header and those in a heap.

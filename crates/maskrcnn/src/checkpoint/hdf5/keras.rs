@@ -13,7 +13,7 @@ use super::super::format::Format;
 use super::super::printable::printable;
 use super::failure;
 use super::file::File;
-use super::links::Link;
+use super::link::Link;
 use super::strings;
 use crate::error::{Error, Result};
 

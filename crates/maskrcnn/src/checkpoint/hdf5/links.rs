@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::rc::Rc;
 
 use hdf5_reader::btree_v1;
 use hdf5_reader::error::{Error as Failure, Result as Outcome};
@@ -13,23 +14,25 @@ use hdf5_reader::messages::symbol_table_msg::SymbolTableMessage;
 use hdf5_reader::symbol_table::SymbolTableNode;
 
 use super::file::File;
+use super::link::Link;
 
 /// The longest name that is read. Real ones stay below 200 bytes.
 const LONGEST_NAME: usize = 1024;
 
-/// What a name in a group stands for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Link {
-    /// The object with its header at this address.
-    Hard(u64),
-    /// A path in this file, which Keras does not write and nothing here follows.
-    Soft,
-    /// A path in another file.
-    External,
+impl File {
+    /// The links of the group at an address, by name.
+    pub(super) fn links(&self, group: u64) -> Outcome<Rc<BTreeMap<String, Link>>> {
+        if let Some(links) = self.groups.borrow().get(&group) {
+            return Ok(Rc::clone(links));
+        }
+        let links = Rc::new(of(self, group)?);
+        self.groups.borrow_mut().insert(group, Rc::clone(&links));
+        Ok(links)
+    }
 }
 
 /// The links of the group whose header is at `group`.
-pub(super) fn of(file: &File, group: u64) -> Outcome<BTreeMap<String, Link>> {
+fn of(file: &File, group: u64) -> Outcome<BTreeMap<String, Link>> {
     let header = file.header(group)?;
     let mut links = BTreeMap::new();
     for message in &header.messages {

@@ -15,33 +15,9 @@ use super::chunks::Chunks;
 use super::failure;
 use super::file::File;
 use super::keras::{self, Weight};
+use super::room::Room;
 use super::types::{check_filters, element_type, float};
 use crate::error::{Error, Result};
-
-/// How many times a file's size may be decoded from it: as dense as weights are that were pruned to
-/// a few in a hundred. DEFLATE could make a thousand of it, and data that was never written any
-/// number.
-const TIMES: usize = 16;
-
-/// What may be decoded beyond that, for the sake of small files.
-const BEYOND: usize = 16 << 20;
-
-/// How much may still be decoded, and how much of it may still be kept.
-pub(super) struct Room {
-    decoded: usize,
-    kept: usize,
-}
-
-impl Room {
-    /// Room for the tensors of a file of that many bytes.
-    pub(super) fn for_file(len: usize) -> Self {
-        let most = len.saturating_mul(TIMES).saturating_add(BEYOND);
-        Self {
-            decoded: most,
-            kept: most,
-        }
-    }
-}
 
 /// What the header of a dataset says, as far as it is needed.
 struct Described<'a> {
@@ -121,32 +97,6 @@ pub(super) fn view(file: &File, weight: &Weight, room: &mut Room) -> Result<View
         }
     }
     View::decoded(described.dtype, described.shape, elements).map_err(wrong)
-}
-
-impl Room {
-    /// # Errors
-    ///
-    /// [`Error::Malformed`] when there is no more room.
-    fn keep(&mut self, len: usize, what: &str) -> Result<()> {
-        self.kept = take(self.kept, len, what)?;
-        Ok(())
-    }
-
-    /// # Errors
-    ///
-    /// [`Error::Malformed`] when there is no more room.
-    pub(super) fn decode(&mut self, len: usize, what: &str) -> Result<()> {
-        self.decoded = take(self.decoded, len, what)?;
-        Ok(())
-    }
-}
-
-fn take(left: usize, len: usize, what: &str) -> Result<usize> {
-    left.checked_sub(len).ok_or_else(|| {
-        Format::Hdf5.malformed(format!(
-            "{what} is unpacked to more than {TIMES} times the file, with those before it"
-        ))
-    })
 }
 
 fn describe<'a>(header: &'a ObjectHeader, what: &str) -> Result<Described<'a>> {
