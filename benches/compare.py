@@ -4,7 +4,7 @@ Run it by `make bench`, on a machine that does nothing else. The two programs ru
 so that a machine whose speed drifts still gives a ratio that holds. Prints the table that the README quotes.
 
 torchvision is always a peer. detectron2 is one where DETECTRON2_PYTHON names a Python that has what it needs and DETECTRON2
-its source (`detectron2_segment.py`).
+its source (`detectron2_segment.py`), and so is Matterport's code with MATTERPORT_PYTHON and MATTERPORT.
 """
 
 import os
@@ -42,12 +42,12 @@ def networks():
     subprocess.run([sys.executable, BENCHES / "prepare.py", PHOTO, WORK], check=True)
     for network, weights in of_torchvision.items():
         yield network, weights, [sys.executable, BENCHES / "torchvision_segment.py", network]
-    for network, name in (("detectron2 R50-FPN", "detectron2"),):
+    for network, name, extension in (("detectron2 R50-FPN", "detectron2", "pkl"), ("Matterport ResNet-101", "matterport", "h5")):
         python = os.environ.get(f"{name.upper()}_PYTHON")
         if python is None:
             print(f"{name.upper()}_PYTHON is not set: no row for {name}", file=sys.stderr)
             continue
-        script, weights = BENCHES / f"{name}_segment.py", WORK / f"{name}.pkl"
+        script, weights = BENCHES / f"{name}_segment.py", WORK / f"{name}.{extension}"
         if not weights.exists():
             subprocess.run([python, script, "--prepare", weights], check=True, stdout=subprocess.DEVNULL)
         yield network, weights, [python, script]
@@ -55,7 +55,7 @@ def networks():
 
 def compare(network, weights, peer):
     """One row of the table: medians of both, and the median of the ratios of the pairs."""
-    ours = [PROGRAM, "--quiet", "--output", RESULTS, "--weights", weights, PHOTO]
+    ours = [PROGRAM, "--quiet", "--threshold", "0.5", "--output", RESULTS, "--weights", weights, PHOTO]
     theirs = [*peer, weights, PHOTO, RESULTS]
     run(ours), run(theirs)  # once for the page cache
     pairs = [(run(ours), run(theirs)) for _ in range(PAIRS)]

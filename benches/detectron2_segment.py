@@ -3,7 +3,8 @@
 usage: detectron2_segment.py WEIGHTS PHOTO OUTPUT_FOLDER
        detectron2_segment.py --prepare WEIGHTS    write R50-FPN as the model zoo has it, its numbers from the formula
 
-Run by the interpreter of DETECTRON2_PYTHON; `tests/reference/detectron2_networks.py` says what that one needs.
+Run by the interpreter of DETECTRON2_PYTHON; `tests/reference/detectron2_networks.py` says what that one needs, and this
+needs opencv-python-headless, too.
 """
 
 import json
