@@ -109,13 +109,24 @@ pub fn of_detectron2(name: &str, canonical: &str, shape: &[i64]) -> Vec<f32> {
     values
 }
 
-/// The values of a tensor of Matterport's ResNet-50 for small pictures, and its shape in Keras's
-/// order: `canonical` is the name that the formula knows it by, `shape` that of torchvision's tensor.
+/// The classifier's gain in Matterport's ResNet-50 for small pictures, `Small` of
+/// `tests/reference/matterport_networks.py`; and in the one for pictures of any size, `Full50`.
+pub const MATTERPORT_SMALL: f32 = 4.5;
+#[allow(dead_code)] // not every user of this file has use for it
+pub const MATTERPORT_FULL: f32 = 2.0;
+
+/// The values of a tensor of Matterport's ResNet-50 with a gain of the classifier, and its shape in
+/// Keras's order: `canonical` is the name that the formula knows it by, `shape` that of torchvision's
+/// tensor.
 /// As `tests/reference/matterport_networks.py`, `fill`.
 #[allow(dead_code)] // not every user of this file has use for it
-pub fn of_matterport(name: &str, canonical: &str, shape: &[i64]) -> (Vec<i64>, Vec<f32>) {
+pub fn of_matterport(
+    name: &str,
+    canonical: &str,
+    shape: &[i64],
+    class_gain: f32,
+) -> (Vec<i64>, Vec<f32>) {
     const STEM_SCALE: f32 = 1.0 / 52.0;
-    const CLASS_GAIN: f32 = 4.5;
     const BACKGROUND_SHIFT: f32 = -3.0;
     const PROPOSAL_SHIFTS: [f32; 4] = [-4.0, -4.0, -2.0, -2.0];
     const DETECTION_SHIFTS: [f32; 4] = [-1.0, -1.0, -0.5, -0.5];
@@ -135,7 +146,7 @@ pub fn of_matterport(name: &str, canonical: &str, shape: &[i64]) -> (Vec<i64>, V
         "rpn_bbox_pred/bias:0" => shift(PROPOSAL_SHIFTS),
         "mrcnn_bbox_fc/bias:0" => shift(DETECTION_SHIFTS),
         "mrcnn_class_logits/bias:0" => values[0] += BACKGROUND_SHIFT,
-        "mrcnn_class_logits/kernel:0" => values.iter_mut().for_each(|v| *v *= CLASS_GAIN),
+        "mrcnn_class_logits/kernel:0" => values.iter_mut().for_each(|v| *v *= class_gain),
         "conv1/kernel:0" => values.iter_mut().for_each(|v| *v *= STEM_SCALE),
         _ => {}
     }

@@ -11,17 +11,24 @@ use safetensors::tensor::{Dtype, TensorView};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::formula::{MATTERPORT_FULL, MATTERPORT_SMALL, of_matterport};
 use crate::repository::{PROGRAM, repository};
 
-/// Its tensors under Keras's names, filled by the formula, as `weights.safetensors`; what it has
-/// otherwise than its defaults, as `small.json`; and the picture of a fixture, as `dog.png`.
+/// The network for small pictures, and the picture of the first fixture.
 fn folder() -> TempDir {
+    folder_with(MATTERPORT_SMALL, &fixture())
+}
+
+/// A network's tensors under Keras's names, filled by the formula with a gain of the classifier, as
+/// `weights.safetensors`; what the one for small pictures has otherwise than its defaults, as
+/// `small.json`; and the picture of a fixture, as `dog.png`.
+fn folder_with(class_gain: f32, fixture: &[u8]) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let layout = include_str!("../fixtures/parity/matterport.tsv");
     let tensor = |line: &'static str| {
         let fields: Vec<&str> = line.split('\t').collect();
         let shape: Vec<i64> = fields[2].split(',').map(|n| n.parse().unwrap()).collect();
-        let (shape, values) = crate::formula::of_matterport(fields[0], fields[1], &shape);
+        let (shape, values) = of_matterport(fields[0], fields[1], &shape, class_gain);
         let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
         let shape: Vec<usize> = shape.iter().map(|&side| side as usize).collect();
         (fields[0], shape, bytes)
@@ -35,8 +42,7 @@ fn folder() -> TempDir {
     safetensors::serialize_to_file(views, None, &path).unwrap();
     let blueprint = repository("tests/fixtures/parity/matterport-blueprint.json");
     fs::copy(blueprint, folder.path().join("small.json")).unwrap();
-    let fixture = fixture();
-    let image = SafeTensors::deserialize(&fixture).unwrap();
+    let image = SafeTensors::deserialize(fixture).unwrap();
     let image = image.tensor("image").unwrap();
     let (height, width) = (image.shape()[0] as u32, image.shape()[1] as u32);
     let image = RgbImage::from_raw(width, height, image.data().to_vec()).unwrap();
@@ -91,6 +97,41 @@ fn matterports_threshold_holds_until_the_user_says_another() {
     let high = [&small[..], &["-t", "0.9"]].concat();
     let high = scores(&report(&folder, "weights.safetensors", &high));
     assert!(high.len() < expected && high.iter().all(|&score| score >= 0.9));
+}
+
+/// At Matterport's own size. Boxes are equal: they are whole pixels, and none was near a half.
+#[test]
+fn matterports_defaults_find_what_its_own_code_finds() {
+    let fixture = repository("tests/fixtures/parity/matterport-3.safetensors");
+    let folder = folder_with(MATTERPORT_FULL, &fs::read(fixture).unwrap());
+    let found = report(&folder, "weights.safetensors", &[]);
+    let expected = include_str!("../fixtures/parity/matterport-full.json");
+    let expected: Value = serde_json::from_str(expected).unwrap();
+    let numbers = |name: &str| expected[name].as_array().unwrap().clone();
+    let (labels, boxes) = (numbers("labels"), numbers("boxes"));
+    let found = found["detections"].as_array().unwrap();
+    assert!(
+        found.len() == labels.len() && labels.len() >= 20,
+        "{}",
+        found.len()
+    );
+    let ids = coco_ids();
+    let scores = numbers("scores");
+    for (place, found) in found.iter().enumerate() {
+        let label = labels[place].as_u64().unwrap() as usize;
+        assert_eq!(found["category_id"], ids[label - 1], "{place}");
+        let [x1, y1, x2, y2] = [0, 1, 2, 3].map(|edge| boxes[place][edge].as_f64().unwrap());
+        let bbox = serde_json::json!([x1, y1, x2 - x1, y2 - y1]);
+        assert_eq!(found["bbox"], bbox, "{place}");
+        let apart = found["score"].as_f64().unwrap() - scores[place].as_f64().unwrap();
+        assert!(apart.abs() <= 1e-4, "{place}: {apart}");
+    }
+}
+
+/// COCO's numbers of its 80 classes, in their order.
+fn coco_ids() -> Vec<u64> {
+    const UNUSED: [u64; 10] = [12, 26, 29, 30, 45, 66, 68, 69, 71, 83];
+    (1..=90).filter(|id| !UNUSED.contains(id)).collect()
 }
 
 #[test]

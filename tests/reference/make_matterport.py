@@ -6,7 +6,8 @@ what it needs.
 
 Writes `tests/fixtures/parity/matterport-{1,2,3}.safetensors`, `parity/matterport.tsv` (of each tensor its name, the one
 that the formula knows it by, and the shape that goes with that), `parity/matterport-blueprint.json` (what the network
-for small pictures has otherwise than Matterport's defaults) and `ops/matterport.safetensors`. The first are those of
+for small pictures has otherwise than Matterport's defaults), `parity/matterport-full.json` (what ResNet-50 of Matterport's
+defaults finds in the last picture, whose scores are the furthest apart) and `ops/matterport.safetensors`. The first are those of
 `make_parity.py`, but for what `matterport_stages.py` says, and without `proposal_scores`, which Matterport does not
 keep; `image_size` is the size of the square's part that is the image, `detections.boxes_resized` are the boxes in
 normalised coordinates, and `detections.unrounded` float64 [N, 4] those in pixels before they are rounded.
@@ -73,6 +74,9 @@ def main():
         description = f"{photo or 'collage of the example photos'}, {width}x{height}"
         metadata = {"network": "Matterport ResNet-50, for small pictures", "picture": description}
         writer.tensors(f"parity/matterport-{number}.safetensors", fixture(stages.run(model, pixels), pixels), metadata)
+    found = stages.run(networks.build(networks.Full50()), picture(*PICTURES[-1]))
+    found = {name: found[name].tolist() for name in ("labels", "boxes", "scores")}
+    writer.text("parity/matterport-full.json", json.dumps(found) + "\n")
     writer.exit()
 
 

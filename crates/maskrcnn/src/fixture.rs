@@ -195,7 +195,8 @@ pub(crate) fn matterport() -> Vec<u8> {
     let tensor = |line: &str| {
         let fields: Vec<&str> = line.split('\t').collect();
         let shape: Vec<i64> = fields[2].split(',').map(|n| n.parse().unwrap()).collect();
-        let (shape, values) = formula::of_matterport(fields[0], fields[1], &shape);
+        let (shape, values) =
+            formula::of_matterport(fields[0], fields[1], &shape, formula::MATTERPORT_SMALL);
         let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
         let shape: Vec<usize> = shape.iter().map(|&side| side as usize).collect();
         (fields[0].to_owned(), shape, bytes)
