@@ -9,10 +9,6 @@ larger than the resize's limit, and tall. The program must find the same objects
 within 0.05 pixels, scores within 3e-4 (three times what detectron2 moves by itself between one and two threads), masks
 that overlap by 0.99; at least 30 objects of several classes in each picture. Exit status 1 when it does not.
 
-Pixels whose probability detectron2 itself puts within 5e-4 of one half do not count against a mask, as in
-`compare_torchvision.py`: rounding decides on which side they fall, and in a mask of 95 pixels one of them is more than the
-bar. The overlap with them is printed beside it, and how many they are.
-
 A picture is of use when detectron2 agrees with itself about it (`make_detectron2.unsteady`): of each size the first such
 one is taken, and which were passed over is printed.
 
@@ -35,11 +31,9 @@ from safetensors.numpy import load_file
 
 import detectron2_networks as networks
 import make_detectron2
-from detectron2.layers.mask_ops import _do_paste_mask
 from networks import REPOSITORY
 
 BOX, SCORE, OVERLAP = 0.05, 3e-4, 0.99
-UNDECIDED = 5e-4
 LEAST_DETECTIONS, LEAST_CLASSES = make_detectron2.LEAST_DETECTIONS, 3
 THREADS = 2
 
@@ -57,7 +51,7 @@ def main():
         for network in arguments.networks:
             if not (directory / network / "3.safetensors").exists():
                 make_detectron2.write_full(network, directory)
-        print("network file picture    found classes     boxes    scores  overlap   strict (undecided)")
+        print("network file picture    found classes     boxes    scores  overlap")
         for network in arguments.networks:
             failures += compare(network, arguments.program.resolve(), directory / network)
     sys.exit(1 if failures else 0)
@@ -101,19 +95,10 @@ def describe(expected, found):
     height, width, _ = expected["image"].shape
     masks = np.unpackbits(expected["masks.bits"], axis=1, count=height * width).reshape(-1, height, width).astype(bool)
     decoded = [coco_mask.decode(each["segmentation"]).astype(bool) for each in found]
-    strict = min(iou(one, other) for one, other in zip(decoded, masks, strict=True))
-    overlap, undecided = 1.0, 0
-    for one, other, probability, corner in zip(
-        decoded, masks, expected["mask_probabilities"], expected["detections.boxes"], strict=True
-    ):
-        tensors = torch.from_numpy(probability)[None, None], torch.from_numpy(corner)[None]
-        pasted = _do_paste_mask(*tensors, height, width, skip_empty=False)[0][0].numpy()
-        near = (one != other) & (np.abs(pasted - 0.5) <= UNDECIDED)
-        overlap = min(overlap, iou(one ^ near, other))
-        undecided += int(near.sum())
+    overlap = min(iou(one, other) for one, other in zip(decoded, masks, strict=True))
     bars = [(box <= BOX, "boxes"), (score <= SCORE, "scores"), (overlap >= OVERLAP, "masks")]
     missed += [name for holds, name in bars if not holds]
-    return missed, f"{counted} {box:9.5f} {score:9.2e} {overlap:8.5f} {strict:8.5f} {undecided:11}"
+    return missed, f"{counted} {box:9.5f} {score:9.2e} {overlap:8.5f}"
 
 
 def categories():

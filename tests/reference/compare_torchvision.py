@@ -12,6 +12,7 @@ run on this machine: another processor's kernels may move a formula network's sc
 """
 
 import argparse
+import itertools
 import json
 import pathlib
 import subprocess
@@ -77,8 +78,9 @@ def compare(network, program, folder):
 
 def decided(model, width, height, what):
     """The first picture of this size whose detections torchvision puts in an order with some certainty."""
-    for photo in PHOTOS:
+    for photo, is_mirrored in itertools.product(PHOTOS, (False, True)):
         pixels = make_parity.picture(photo, width, height)
+        pixels = np.ascontiguousarray(pixels[:, ::-1]) if is_mirrored else pixels
         start = time.monotonic()
         expected = stages.run(model, pixels)
         seconds = time.monotonic() - start
@@ -86,7 +88,7 @@ def decided(model, width, height, what):
         gap = (scores[:-1] - scores[1:]).min().item() if len(scores) > 1 else 0.0
         if len(scores) >= LEAST_DETECTIONS and gap >= GAP:
             return pixels, expected, seconds
-        print(f"{what} passed over {photo or 'the collage'}: {len(scores)} objects, {gap:.1e} apart", flush=True)
+        print(f"{what} passed over {photo or 'the collage'}{', mirrored' * is_mirrored}: {len(scores)} objects, {gap:.1e} apart", flush=True)
     sys.exit(f"{what}: torchvision decides no picture")
 
 

@@ -48,6 +48,8 @@ from stages import LEVELS
 # With one thread the order of every sum is fixed.
 THREADS = 1
 PROTOCOLS = {"r50": 2, "r101": 4, "x101": 5}
+# Of the full comparison's masks, which then cover most of their boxes.
+MASK_BIAS = 2.0
 # Masks of large pictures would make large files.
 FIXTURE_MASKS = 6
 KEPT = make_parity.Kept(sample_size=800, first_rows=32, box_rois_per_level=1, box_rois=4, mask_rois=1)
@@ -103,7 +105,7 @@ def write_full(network, directory):
     directory = directory / network
     (directory / "output").mkdir(parents=True, exist_ok=True)
     cfg = networks.config(network)
-    model = networks.build(cfg)
+    model = with_whole_masks(networks.build(cfg))
     zoo = directory / "model_final_formula.pkl"
     networks.write_zoo(model, zoo, PROTOCOLS[network])
     # Its configuration lies beside it, and must not lie beside the other.
@@ -125,6 +127,20 @@ def write_full(network, directory):
             break
         else:
             sys.exit(f"{path}: no picture of {width}x{height} is of use")
+
+
+def with_whole_masks(model):
+    """The model with halved logits of masks, and masks that cover most of their boxes.
+
+    The formula's masks are specks of a few pixels, where those of a trained network are of one piece: a single pixel that
+    rounding decides would be some hundredths of such a speck.
+    """
+    predictor = model.roi_heads.mask_head.predictor
+    with torch.no_grad():
+        predictor.weight *= 0.5
+        predictor.bias *= 0.5
+        predictor.bias += MASK_BIAS
+    return model
 
 
 def load(cfg, weights):

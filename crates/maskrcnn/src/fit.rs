@@ -158,3 +158,44 @@ impl Fit {
         Some(pairs.take(SHOWN).collect())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use safetensors::Dtype;
+    use safetensors::tensor::TensorView;
+
+    use super::*;
+
+    /// The layout of a Matterport network with four classes as a person's training left it (a
+    /// public notebook printed it), and the anchors that a file saved in training has as well.
+    /// Its numbers are zeros.
+    #[test]
+    fn a_real_matterport_layout_is_taken_whole() {
+        let layout = crate::fixture::fixture_path("parity/matterport-layout.tsv");
+        let layout = std::fs::read_to_string(layout).unwrap() + "anchors/Variable:0\t1,8,4\n";
+        let tensors: Vec<(&str, Vec<usize>)> = layout
+            .lines()
+            .map(|line| {
+                let (name, shape) = line.split_once('\t').unwrap();
+                (name, shape.split(',').map(|n| n.parse().unwrap()).collect())
+            })
+            .collect();
+        assert_eq!(tensors.len(), 587);
+        let largest = tensors.iter().map(|(_, shape)| shape.iter().product());
+        let zeros = vec![0; 4 * largest.max().unwrap_or(0usize)];
+        let views = tensors.iter().map(|(name, shape)| {
+            let len = 4 * shape.iter().product::<usize>();
+            let view = TensorView::new(Dtype::F32, shape.clone(), &zeros[..len]);
+            (*name, view.unwrap())
+        });
+        let bytes = safetensors::serialize(views, None).unwrap();
+        let weights = Weights::from_bytes(bytes).unwrap();
+        assert_eq!(
+            (weights.family(), weights.labels().count()),
+            ("matterport", 3)
+        );
+        let fit = Fit::of(&weights).unwrap();
+        assert!(fit.is_whole(), "{fit:?}");
+        assert_eq!(fit.remedy(), None);
+    }
+}
