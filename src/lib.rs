@@ -106,7 +106,9 @@ fn do_job(job: Job) -> Result<()> {
 /// Prints what a checkpoint is, and after that why it is no network, when it is none.
 fn inspect(args: &Inspect) -> Result<()> {
     let (text, verdict) = weights::files::inspect(args)?;
-    Terminal::new(Verbosity::Normal, 0).summary(text.trim_end())?;
+    if !text.is_empty() {
+        Terminal::new(Verbosity::Normal, 0).summary(text.trim_end())?;
+    }
     verdict
 }
 

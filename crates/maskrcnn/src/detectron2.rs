@@ -252,6 +252,14 @@ fn the_model_zoos_config_changes_nothing() {
 }
 
 #[test]
+fn a_config_of_one_key_is_read_too() {
+    let weights = with_config("INPUT:\n  MIN_SIZE_TEST: 400\n").unwrap();
+    assert_eq!(weights.blueprint().transform.min_size, 400);
+    let error = with_config("MODEL:\n  ROI_HEADS:\n    NUM_CLASSES: 7\n").unwrap_err();
+    assert!(error.to_string().contains("NUM_CLASSES: 7"), "{error}");
+}
+
+#[test]
 fn a_config_beside_the_file_says_what_the_file_does_not() {
     let text = [
         ("  FORMAT: BGR", "  FORMAT: RGB"),

@@ -71,6 +71,9 @@ const FIXED: [(&str, &str); 24] = [
     ("MODEL.ROI_MASK_HEAD.POOLER_TYPE", r#"["ROIAlignV2"]"#),
 ];
 
+/// The number of classes, which the tensors have, too.
+const CLASSES: &str = "MODEL.ROI_HEADS.NUM_CLASSES";
+
 /// A configuration.
 pub(super) struct Config(Value);
 
@@ -122,10 +125,11 @@ impl Config {
                 remedy: "write the whole configuration there, with cfg.dump()",
             });
         }
-        Ok(config
-            .get("MODEL.META_ARCHITECTURE")
-            .is_some()
-            .then_some(config))
+        let fixed = FIXED.iter().map(|(key, _)| *key);
+        let mut keys = fixed.chain(SETTINGS.iter().map(|(key, _)| *key));
+        let is_of_detectron2 =
+            config.get(CLASSES).is_some() || keys.any(|key| config.get(key).is_some());
+        Ok(is_of_detectron2.then_some(config))
     }
 
     /// Lays the configuration over a blueprint and over `pixels`, and returns the names of the keys
@@ -169,7 +173,6 @@ impl Config {
 
     /// Checks what the tensors say, too.
     fn fits(&self, classes: i64) -> Result<()> {
-        const CLASSES: &str = "MODEL.ROI_HEADS.NUM_CLASSES";
         match self.get(CLASSES) {
             Some(value) if value.as_i64() != Some(classes) => Err(Error::Unsupported {
                 what: format!(
