@@ -92,6 +92,7 @@ pub fn fill(name: &str, shape: &[i64], basic_blocks: bool) -> Vec<f32> {
 
 /// The values of a tensor of detectron2's R50-FPN, `canonical` being torchvision's name of it:
 /// `tests/reference/detectron2_networks.py`, `fill`.
+#[allow(dead_code)] // not every user of this file has use for it
 pub fn of_detectron2(name: &str, canonical: &str, shape: &[i64]) -> Vec<f32> {
     let mut values = fill(canonical, shape, false);
     match name {
@@ -111,14 +112,14 @@ pub fn of_detectron2(name: &str, canonical: &str, shape: &[i64]) -> Vec<f32> {
 
 /// The classifier's gain in Matterport's ResNet-50 for small pictures, `Small` of
 /// `tests/reference/matterport_networks.py`; and in the one for pictures of any size, `Full50`.
+#[allow(dead_code)] // not every user of this file has use for it
 pub const MATTERPORT_SMALL: f32 = 4.5;
 #[allow(dead_code)] // not every user of this file has use for it
 pub const MATTERPORT_FULL: f32 = 2.0;
 
 /// The values of a tensor of Matterport's ResNet-50 with a gain of the classifier, and its shape in
 /// Keras's order: `canonical` is the name that the formula knows it by, `shape` that of torchvision's
-/// tensor.
-/// As `tests/reference/matterport_networks.py`, `fill`.
+/// tensor. `tests/reference/matterport_networks.py`, `fill`.
 #[allow(dead_code)] // not every user of this file has use for it
 pub fn of_matterport(
     name: &str,

@@ -31,7 +31,7 @@ impl Room {
 impl Room {
     /// # Errors
     ///
-    /// [`Error::Malformed`] when there is no more room.
+    /// [`Malformed`](crate::Error::Malformed) when there is no more room.
     pub(super) fn keep(&mut self, len: usize, what: &str) -> Result<()> {
         self.kept = take(self.kept, len, what)?;
         Ok(())
@@ -39,7 +39,7 @@ impl Room {
 
     /// # Errors
     ///
-    /// [`Error::Malformed`] when there is no more room.
+    /// [`Malformed`](crate::Error::Malformed) when there is no more room.
     pub(super) fn decode(&mut self, len: usize, what: &str) -> Result<()> {
         self.decoded = take(self.decoded, len, what)?;
         Ok(())
