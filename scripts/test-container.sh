@@ -156,6 +156,11 @@ fi
 
 say "building the image"
 start=$SECONDS
+# The mirror below is on this machine. What is said of proxies must be the same in all builds: the engine keeps no layer of a
+# build with others.
+if [ -n "${http_proxy:-}${HTTP_PROXY:-}" ]; then
+  export no_proxy="${no_proxy:+$no_proxy,}127.0.0.1" NO_PROXY="${NO_PROXY:+$NO_PROXY,}127.0.0.1"
+fi
 proxies=()
 for name in http_proxy https_proxy ftp_proxy no_proxy HTTP_PROXY HTTPS_PROXY FTP_PROXY NO_PROXY; do
   [ -z "${!name:-}" ] || proxies+=(--build-arg "$name")
@@ -192,7 +197,7 @@ until port=$(sed -n 's/.*port \([0-9]*\).*/\1/p' "$folder/mirror.log") && [ -n "
   sleep 0.1
 done
 build maskrcnn-dapp:test-named --build-arg WEIGHTS_NAME=detectron2-r101-3x \
-  --build-arg MASKRCNN_MIRROR="http://127.0.0.1:$port/" --build-arg no_proxy=127.0.0.1 --build-arg NO_PROXY=127.0.0.1
+  --build-arg MASKRCNN_MIRROR="http://127.0.0.1:$port/"
 kill "$mirror"
 mirror=
 say "built in $((SECONDS - start)) s"
