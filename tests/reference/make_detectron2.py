@@ -6,7 +6,8 @@ what it needs.
 
 Writes `tests/fixtures/parity/detectron2-r50-{1,2,3}.safetensors`, `parity/detectron2-r50.tsv` (of each tensor
 its name, the one that the formula knows it by, and its shape), `parity/detectron2-config.yaml` (what its trainer writes
-beside it) and `ops/detectron2.safetensors`. The first are those of `make_parity.py`, and differ from them in this:
+beside it), `parity/detectron2-trainer.pth` (what the trainer leaves of an R50-FPN of few channels after a step, with the
+optimizer's momentum), `parity/detectron2-trainer.safetensors` (its weights) and `ops/detectron2.safetensors`. The first are those of `make_parity.py`, and differ from them in this:
 
 - Everything is as torchvision would have it: channels of `input` are red, green, blue; the background is the first class
   of `class_logits`, and has zeros in `box_regression` and in `mask_logits`; classes of `detections.labels` are counted from 1.
@@ -77,6 +78,7 @@ def main():
         return
     writer = fixtures.Writer(arguments.check)
     writer.tensors("ops/detectron2.safetensors", operators(), {})
+    trainer(writer)
     with tempfile.TemporaryDirectory() as directory:
         cfg, model = networks.config("r50"), networks.build(networks.config("r50"))
         shapes = {name: tensor.shape for name, tensor in model.state_dict().items()}
@@ -98,6 +100,36 @@ def main():
             tensors = fixture(found, pixels, repeat, FIXTURE_MASKS, KEPT)
             writer.tensors(f"parity/detectron2-r50-{number}.safetensors", tensors, metadata)
     writer.exit()
+
+
+def trainer(writer):
+    """A trainer's checkpoint of a network of few channels, by detectron2's own optimizer and checkpointer."""
+    cfg = networks.config("r50")
+    cfg.MODEL.RESNETS.STEM_OUT_CHANNELS = cfg.MODEL.RESNETS.RES2_OUT_CHANNELS = 4
+    cfg.MODEL.RESNETS.WIDTH_PER_GROUP = 2
+    cfg.MODEL.FPN.OUT_CHANNELS = cfg.MODEL.ROI_MASK_HEAD.CONV_DIM = 8
+    cfg.MODEL.ROI_BOX_HEAD.FC_DIM = 6
+    cfg.MODEL.ROI_HEADS.NUM_CLASSES = 3
+    torch.manual_seed(7)
+    model = networks.build_model(cfg)
+    with torch.no_grad():
+        # No weight is 0, so that no momentum is.
+        for tensor in model.state_dict().values():
+            tensor.normal_()
+    with tempfile.TemporaryDirectory() as directory:
+        networks.write_trainer(model, cfg, directory, "trainer")
+        saved = pathlib.Path(directory) / "trainer.pth"
+        target = fixtures.FIXTURES / "parity" / "detectron2-trainer.pth"
+        if not writer.check:
+            target.write_bytes(saved.read_bytes())
+    committed = torch.load(target, weights_only=False)
+    buffers = [state["momentum_buffer"] for state in committed["optimizer"]["state"].values()]
+    if not buffers or not all(buffer.all() for buffer in buffers):
+        sys.exit(f"{target}: no momentum")
+    if committed["model"].keys() != model.state_dict().keys():
+        sys.exit(f"{target}: other weights than this network's")
+    description = "detectron2 R50-FPN of few channels, after a step of its trainer"
+    writer.tensors("parity/detectron2-trainer.safetensors", committed["model"], {"network": description})
 
 
 def write_full(network, directory):

@@ -92,6 +92,26 @@ fn values(weights: &mut Weights, name: &str) -> Vec<f32> {
 }
 
 #[test]
+fn of_a_trainers_save_the_model_is_taken_no_momentum() {
+    let path = |name| crate::fixture::fixture_path(&format!("parity/detectron2-trainer.{name}"));
+    let mut saved = Weights::open(&path("pth")).unwrap();
+    let mut alone = Weights::open(&path("safetensors")).unwrap();
+    assert_eq!(saved.wrapper().to_string(), "`model`");
+    assert_eq!(saved.blueprint(), alone.blueprint());
+    let names = |weights: &Weights| -> Vec<String> {
+        let mut names: Vec<_> = weights.tensors().names().map(str::to_owned).collect();
+        names.sort_unstable();
+        names
+    };
+    assert_eq!(names(&saved), names(&alone));
+    assert!(names(&saved).len() > 290);
+    for name in names(&alone) {
+        let expected = values(&mut alone, &name);
+        assert_eq!(values(&mut saved, &name), expected, "{name}");
+    }
+}
+
+#[test]
 fn classes_and_colours_come_in_torchvisions_order() {
     let mut weights = read(&network(3));
     assert_eq!(weights.family(), "detectron2");
