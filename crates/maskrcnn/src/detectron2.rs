@@ -277,6 +277,10 @@ fn a_config_of_one_key_is_read_too() {
     assert_eq!(weights.blueprint().transform.min_size, 400);
     let error = with_config("MODEL:\n  ROI_HEADS:\n    NUM_CLASSES: 7\n").unwrap_err();
     assert!(error.to_string().contains("NUM_CLASSES: 7"), "{error}");
+    let error = with_config("MODEL:\n  RESNETS:\n    NUM_GROUPS: 32\n").unwrap_err();
+    let of_another =
+        "`MODEL.RESNETS.NUM_GROUPS: 32` in the config.yaml beside a checkpoint of 1 groups";
+    assert!(error.to_string().contains(of_another), "{error}");
 }
 
 #[test]

@@ -104,7 +104,10 @@ impl Fit {
             return None;
         }
         let is_of = |part: &'static str| move |(name, _): &(String, Vec<i64>)| name.contains(part);
-        let only_masks = self.missing.iter().all(is_of("roi_heads.mask_"));
+        let lacks = |end: &str| self.missing.iter().any(|(name, _)| name.ends_with(end));
+        let only_masks = self.missing.iter().all(is_of("roi_heads.mask_"))
+            && lacks("conv5_mask.weight")
+            && lacks("mask_fcn_logits.weight");
         let remedy = if self.missing.is_empty() && self.reshaped.is_empty() {
             "a file without the tensors that are left over".to_owned()
         } else if let Some(renamed) = self.renamed() {

@@ -74,6 +74,10 @@ const FIXED: [(&str, &str); 24] = [
 /// The number of classes, which the tensors have, too.
 const CLASSES: &str = "MODEL.ROI_HEADS.NUM_CLASSES";
 
+/// The groups of the ResNet's 3×3 convolutions, which the tensors show; networks that differ in them
+/// are given other pixels.
+const GROUPS: &str = "MODEL.RESNETS.NUM_GROUPS";
+
 /// A configuration.
 pub(super) struct Config(Value);
 
@@ -126,9 +130,9 @@ impl Config {
             });
         }
         let fixed = FIXED.iter().map(|(key, _)| *key);
-        let mut keys = fixed.chain(SETTINGS.iter().map(|(key, _)| *key));
-        let is_of_detectron2 =
-            config.get(CLASSES).is_some() || keys.any(|key| config.get(key).is_some());
+        let set = SETTINGS.iter().map(|(key, _)| *key);
+        let mut keys = fixed.chain(set).chain([CLASSES, GROUPS]);
+        let is_of_detectron2 = keys.any(|key| config.get(key).is_some());
         Ok(is_of_detectron2.then_some(config))
     }
 
@@ -155,7 +159,7 @@ impl Config {
                 return Err(refused(key, value));
             }
         }
-        self.fits(classes)?;
+        self.fits(blueprint, classes)?;
         let mut changed = Vec::new();
         let mut before = (blueprint.clone(), pixels.clone());
         for (key, set) in SETTINGS {
@@ -171,18 +175,29 @@ impl Config {
         Ok(changed)
     }
 
-    /// Checks what the tensors say, too.
-    fn fits(&self, classes: i64) -> Result<()> {
-        match self.get(CLASSES) {
-            Some(value) if value.as_i64() != Some(classes) => Err(Error::Unsupported {
+    /// Checks what the tensors say, too: a configuration of another network lies here by mistake.
+    fn fits(&self, blueprint: &Blueprint, classes: i64) -> Result<()> {
+        let differs = |key: &str, found: String| match self.get(key) {
+            Some(value) => Err(Error::Unsupported {
                 what: format!(
-                    "`{CLASSES}: {}` in the {NAME} beside a checkpoint of {classes} classes",
+                    "`{key}: {}` in the {NAME} beside a checkpoint of {found}",
                     shown(value)
                 ),
                 remedy: "if it belongs to another checkpoint, move it elsewhere",
             }),
-            _ => Ok(()),
+            None => Ok(()),
+        };
+        let number = |key: &str| self.get(key).and_then(Value::as_i64);
+        if number(CLASSES) != Some(classes) {
+            differs(CLASSES, format!("{classes} classes"))?;
         }
+        let crate::blueprint::BackboneBlueprint::ResNet(resnet) = &blueprint.backbone else {
+            return Ok(());
+        };
+        if number(GROUPS) != Some(resnet.groups) {
+            differs(GROUPS, format!("{} groups", resnet.groups))?;
+        }
+        Ok(())
     }
 
     /// The value of a key, whose parts are joined by dots.
