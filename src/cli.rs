@@ -49,10 +49,14 @@ const IPFS_GATEWAYS: [&str; 3] = [
     "https://dweb.link",
 ];
 
+const ABOUT: &str = "Finds the objects in images, pixel by pixel: writes each image with masks drawn on \
+                     it, and a list of the objects";
+
 /// The whole command line: the main job, or another one by its name. An image that has the name of
 /// a job is reached as `./weights`.
 #[derive(Debug, Parser)]
-#[command(name = "maskrcnn", version = VERSION.as_str(), after_help = EXAMPLES, max_term_width = 110,
+#[command(name = "maskrcnn", version = VERSION.as_str(), about = ABOUT, long_about = None,
+    after_help = EXAMPLES, max_term_width = 110,
     args_conflicts_with_subcommands = true, subcommand_negates_reqs = true,
     disable_help_subcommand = true)]
 pub struct CommandLine {
