@@ -201,8 +201,9 @@ fn sizes(tensors: &StateDict) -> String {
     let (mut count, mut parameters, mut types) = (0, 0, BTreeMap::<String, usize>::new());
     for (_, tensor) in tensors.iter() {
         count += 1;
-        let elements: i64 = tensor.shape().iter().product();
-        parameters += elements;
+        // A tensor without elements may have any sides.
+        let sides = tensor.shape().iter();
+        parameters += sides.fold(1, |elements: i64, side| elements.saturating_mul(*side));
         *types.entry(tensor.dtype().to_string()).or_default() += 1;
     }
     let types: Vec<_> = types.into_keys().collect();

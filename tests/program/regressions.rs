@@ -16,9 +16,10 @@ use crate::repository::repository;
 type Reader = fn(&[u8]) -> Option<String>;
 
 /// Each kind of finding, which is the name of its folder and of its fuzz target, with its reader.
-const READERS: [(&str, Reader); 6] = [
+const READERS: [(&str, Reader); 7] = [
     ("address", address),
     ("checkpoint", checkpoint),
+    ("hdf5", checkpoint),
     ("iexec", iexec),
     ("image", image),
     ("pickle", pickle),
