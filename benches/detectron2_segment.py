@@ -7,7 +7,6 @@ Run by the interpreter of DETECTRON2_PYTHON; `tests/reference/detectron2_network
 needs opencv-python-headless, too.
 """
 
-import json
 import os
 import pathlib
 import sys
@@ -15,7 +14,8 @@ import sys
 import numpy as np
 import torch
 from PIL import Image
-from pycocotools import mask as coco_mask
+
+import report
 
 sys.path.insert(0, os.environ["DETECTRON2"])
 from detectron2.config import get_cfg
@@ -45,12 +45,8 @@ def main(weights, photo, output):
         found = predictor(pixels[:, :, ::-1])["instances"]
     picture = Visualizer(pixels, MetadataCatalog.get(cfg.DATASETS.TEST[0])).draw_instance_predictions(found)
     picture.save(output / "detectron2.png")
-    report = [
-        {"category_id": int(label), "score": float(score), "bbox": box.tolist(),
-         "segmentation": coco_mask.encode(np.asfortranarray(mask.numpy().astype(np.uint8)))["counts"].decode()}
-        for label, score, box, mask in zip(found.pred_classes, found.scores, found.pred_boxes.tensor, found.pred_masks)
-    ]
-    (output / "detectron2.json").write_text(json.dumps(report))
+    boxes = found.pred_boxes.tensor
+    report.write(output / "detectron2.json", found.pred_classes, found.scores, boxes, found.pred_masks)
 
 
 if __name__ == "__main__":

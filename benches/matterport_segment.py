@@ -7,7 +7,6 @@ Run by the interpreter of MATTERPORT_PYTHON; `tests/reference/matterport_network
 needs matplotlib, ipython and pycocotools, too.
 """
 
-import json
 import os
 import pathlib
 import sys
@@ -16,7 +15,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 from PIL import Image
-from pycocotools import mask as coco_mask
+
+import report
 
 np.bool = bool  # which NumPy 1.24 took away
 sys.path.insert(0, os.environ["MATTERPORT"])
@@ -55,14 +55,8 @@ def main(weights, photo, output):
         pixels, found["rois"], found["masks"], found["class_ids"], names, found["scores"], ax=axes
     )
     plt.savefig(output / "matterport.png")
-    report = [
-        {"category_id": int(label), "score": float(score), "bbox": box.tolist(),
-         "segmentation": coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))["counts"].decode()}
-        for label, score, box, mask in zip(
-            found["class_ids"], found["scores"], found["rois"], np.moveaxis(found["masks"], 2, 0)
-        )
-    ]
-    (output / "matterport.json").write_text(json.dumps(report))
+    masks = np.moveaxis(found["masks"], 2, 0)
+    report.write(output / "matterport.json", found["class_ids"], found["scores"], found["rois"], masks)
 
 
 if __name__ == "__main__":

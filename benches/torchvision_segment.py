@@ -3,20 +3,20 @@
 usage: torchvision_segment.py {v1,v2,compact} WEIGHTS PHOTO OUTPUT_FOLDER
 """
 
-import json
 import pathlib
 import sys
 
 import numpy as np
 import torch
 from PIL import Image
-from pycocotools import mask as coco_mask
 from torchvision.models import resnet50
 from torchvision.models.detection import MaskRCNN, maskrcnn_resnet50_fpn_v2
 from torchvision.models.detection._utils import overwrite_eps
 from torchvision.models.detection.backbone_utils import _resnet_fpn_extractor
 from torchvision.ops.misc import FrozenBatchNorm2d
 from torchvision.utils import draw_bounding_boxes, draw_segmentation_masks
+
+import report
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tests" / "reference"))
 import compact
@@ -50,12 +50,7 @@ def main(network, weights, photo, output):
     if len(boxes):
         picture = draw_bounding_boxes(picture, boxes, [f"{int(l)}" for l in found["labels"][keep]])
     Image.fromarray(picture.permute(1, 2, 0).numpy()).save(output / "torchvision.png")
-    report = [
-        {"category_id": int(label), "score": float(score), "bbox": box.tolist(),
-         "segmentation": coco_mask.encode(np.asfortranarray(mask.numpy().astype(np.uint8)))["counts"].decode()}
-        for label, score, box, mask in zip(found["labels"][keep], found["scores"][keep], boxes, masks)
-    ]
-    (output / "torchvision.json").write_text(json.dumps(report))
+    report.write(output / "torchvision.json", found["labels"][keep], found["scores"][keep], boxes, masks)
 
 
 if __name__ == "__main__":

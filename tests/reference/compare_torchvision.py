@@ -6,29 +6,26 @@ NETWORK is `v1`, `v2`, `trained` (norms that have an epsilon), or a backbone of 
 of each kind without any. Each is filled by the formula, saved with `torch.save` as torchvision's training script does,
 and run by both on three pictures made of the example photos: wide, tall, and larger than the resize's limit. Of each size
 the first picture is taken in which torchvision's own scores of neighbours are 5e-5 apart, or that in which they are the
-furthest apart; those passed over are printed. The
-program must find the same objects in the same order, boxes within 0.05 pixels, scores within 1e-4, and masks that
-overlap by 0.99; at least 30 objects of several classes in each picture. Exit status 1 when it does not. Both programs
-run on this machine: another processor's kernels may move a formula network's scores by more than the program does.
+furthest apart; those passed over are printed. The program must find the same objects in the same order, boxes within
+0.05 pixels, scores within 1e-4, and masks that overlap by 0.99; at least 30 objects of several classes in each picture.
+Exit status 1 when it does not. Both programs run on this machine: another processor's kernels may move a formula
+network's scores by more than the program does.
 """
 
-import argparse
 import itertools
-import json
 import pathlib
-import subprocess
 import sys
 import tempfile
 import time
 
 import numpy as np
 import torch
-from PIL import Image
-from pycocotools import mask as coco_mask
 
+import comparison
 import make_parity
 import networks
 import stages
+from comparison import LEAST_DETECTIONS
 
 NETWORKS = ["v2", "resnet18", "resnet34", "resnet101", "resnext50_32x4d", "wide_resnet50_2", "trained", "v1"]
 
@@ -39,18 +36,14 @@ PHOTOS = [None, "dog1.jpg", "person1.jpg", "astronaut.png", "dog2.jpg", "chelsea
 # The least difference of neighbouring scores: two programs that round differ by nearly as much.
 GAP = 5e-5
 
-BOX, SCORE, OVERLAP = 0.05, 1e-4, 0.99
-LEAST_DETECTIONS, LEAST_CLASSES = 30, 3
+BOX, SCORE = 0.05, 1e-4
 MASK_BIAS = 2.0
-THREADS = 2
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("networks", nargs="*", default=NETWORKS, metavar="NETWORK")
-    parser.add_argument("--program", type=pathlib.Path, default=networks.REPOSITORY / "target/release/maskrcnn")
+    parser = comparison.parser(__doc__, NETWORKS)
     arguments = parser.parse_args()
-    torch.set_num_threads(THREADS)
+    torch.set_num_threads(comparison.THREADS)
     failures = 0
     print("network          picture    found classes     boxes    scores  overlap  torchvision   program")
     for network in arguments.networks:
@@ -67,9 +60,8 @@ def compare(network, program, folder):
     for width, height in SIZES:
         name = f"{width}x{height}"
         pixels, expected, seconds = decided(model, width, height, f"{network:16} {name:10}")
-        Image.fromarray(pixels).save(folder / f"{name}.png")
         start = time.monotonic()
-        found = segment(program, folder, name)
+        found = comparison.segment(program, folder / "weights.pth", pixels, "-t", "0")
         times = f"{seconds:10.1f} s {time.monotonic() - start:7.1f} s"
         missed, line = describe(expected, found)
         failures += bool(missed)
@@ -95,6 +87,8 @@ def decided(model, width, height, what):
             if gap >= GAP:
                 break
         print(f"{what} passed over {name}", flush=True)
+    if not pictures:
+        sys.exit(f"{what}: no picture shows {LEAST_DETECTIONS} objects")
     gap, name, picture = max(pictures, key=lambda each: each[0])
     print(f"{what} {name}", flush=True)
     return picture
@@ -117,37 +111,17 @@ def tempered(model):
     return model
 
 
-def segment(program, folder, name):
-    """What the program finds in a picture: the detections of its report."""
-    words = [program, "-w", "weights.pth", "-t", "0", "--json-only", "--threads", str(THREADS), "-q", f"{name}.png"]
-    subprocess.run(words, cwd=folder, check=True)
-    return json.loads((folder / "out" / f"{name}.json").read_text())["detections"]
-
-
 def describe(expected, found):
     """(the bars that were missed, figures in a line)"""
-    labels = expected["labels"].tolist()
-    missed = []
-    if len(labels) < LEAST_DETECTIONS or len(set(labels)) < LEAST_CLASSES:
-        missed.append("too few to compare")
-    counted = f"{len(labels):7} {len(set(labels)):7}"
-    if [each["category_id"] for each in found] != labels:
-        return [*missed, "other detections"], counted
-    corners = expected["boxes"].double().numpy()
-    edges = np.array([[x, y, x + width, y + height] for x, y, width, height in (each["bbox"] for each in found)])
-    box = np.abs(edges - corners).max()
-    score = np.abs(np.array([each["score"] for each in found]) - expected["scores"].double().numpy()).max()
-    masks = [coco_mask.decode(each["segmentation"]).astype(bool) for each in found]
-    overlap = min(iou(mask, pasted > 0.5) for mask, pasted in zip(masks, expected["pasted"].numpy(), strict=True))
-    bars = [(box <= BOX, "boxes"), (score <= SCORE, "scores"), (overlap >= OVERLAP, "masks")]
+    missed, counted = comparison.same_objects(found, expected["labels"].tolist())
+    if len(found) != len(expected["labels"]):
+        return missed, counted
+    box = np.abs(comparison.edges(found) - expected["boxes"].double().numpy()).max()
+    score = comparison.score_apart(found, expected["scores"])
+    overlap = comparison.least_overlap(found, expected["pasted"].numpy() > 0.5)
+    bars = [(box <= BOX, "boxes"), (score <= SCORE, "scores"), (overlap >= comparison.OVERLAP, "masks")]
     missed += [name for holds, name in bars if not holds]
     return missed, f"{counted} {box:9.5f} {score:9.2e} {overlap:8.5f}"
-
-
-def iou(one, other):
-    """Intersection over union; 1 of two empty masks."""
-    union = np.logical_or(one, other).sum()
-    return np.logical_and(one, other).sum() / union if union else 1.0
 
 
 if __name__ == "__main__":

@@ -1,13 +1,14 @@
 """What detectron2 computes, stage by stage, for its Mask R-CNNs with FPN filled from the formula.
 
 Usage: `make_detectron2.py` writes the fixtures, `make_detectron2.py --check` compares with the committed ones, and
-`make_detectron2.py --full DIRECTORY` writes all that `compare_detectron2.sh` compares. `detectron2_networks.py` says
+`make_detectron2.py --full DIRECTORY` writes all that `compare_detectron2.py` compares. `detectron2_networks.py` says
 what it needs.
 
 Writes `tests/fixtures/parity/detectron2-r50-{1,2,3}.safetensors`, `parity/detectron2-r50.tsv` (of each tensor
 its name, the one that the formula knows it by, and its shape), `parity/detectron2-config.yaml` (what its trainer writes
 beside it), `parity/detectron2-trainer.pth` (what the trainer leaves of an R50-FPN of few channels after a step, with the
-optimizer's momentum), `parity/detectron2-trainer.safetensors` (its weights) and `ops/detectron2.safetensors`. The first are those of `make_parity.py`, and differ from them in this:
+optimizer's momentum), `parity/detectron2-trainer.safetensors` (its weights) and `ops/detectron2.safetensors`. The first
+are those of `make_parity.py`, and differ from them in this:
 
 - Everything is as torchvision would have it: channels of `input` are red, green, blue; the background is the first class
   of `class_logits`, and has zeros in `box_regression` and in `mask_logits`; classes of `detections.labels` are counted from 1.
@@ -38,6 +39,7 @@ from PIL import Image
 import detectron2_networks as networks
 import fixtures
 import make_parity
+from comparison import LEAST_DETECTIONS
 from detectron2.data import transforms
 from detectron2.engine import DefaultPredictor
 from detectron2.layers import ROIAlign
@@ -64,7 +66,6 @@ FULL_SIZES = [(512, 384), (1600, 900), (403, 611)]
 # How far neighbours' scores are apart at least: what scores move by between one thread and two. Where no picture has that,
 # a fifth of it.
 FULL_GAPS = [5e-5, 1e-5]
-LEAST_DETECTIONS = 30
 
 
 def main():

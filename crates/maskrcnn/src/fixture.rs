@@ -53,6 +53,22 @@ impl Fixture {
         cases
     }
 
+    /// Compares what `resized` makes of sizes, of the shorter side's size and of the longer one's
+    /// largest, with what the peer makes of them in the operator's cases.
+    pub fn compare_sizes(&self, operator: &str, resized: impl Fn(Size, usize, usize) -> Size) {
+        for case in self.cases(operator) {
+            let values = |name: &str| self.indices(&format!("{case}{name}"));
+            let (min_size, max_size) = (values("min_size")[0], values("max_size")[0]);
+            let (sizes, expected) = (values("sizes"), values("expected"));
+            let pairs = sizes.as_chunks().0.iter().zip(expected.as_chunks().0);
+            for (&[height, width], &[new_height, new_width]) in pairs {
+                let found = resized(Size::new(height, width), min_size, max_size);
+                let expected = Size::new(new_height, new_width);
+                assert_eq!(found, expected, "{height}×{width}");
+            }
+        }
+    }
+
     /// Whether there is such a tensor.
     pub fn has(&self, name: &str) -> bool {
         self.tensors().tensor(name).is_ok()

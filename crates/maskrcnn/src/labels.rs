@@ -1,5 +1,6 @@
 //! The classes of a model: what each slot of its classifier means.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
@@ -24,6 +25,9 @@ const BACKGROUND: &str = "__background__";
 pub(crate) const UNUSED_SLOT: &str = "N/A";
 
 impl Labels {
+    /// The key of a file's metadata that has the names.
+    pub const KEY: &str = "labels";
+
     /// From the classes of slots 1, 2, …
     pub fn new(labels: impl IntoIterator<Item = Label>) -> Self {
         Self(labels.into_iter().collect())
@@ -109,6 +113,25 @@ impl Labels {
             name: format!("class {slot}").into(),
         };
         Self::new((1..slots).map(label))
+    }
+
+    /// The classes that a file's metadata names under [`KEY`](Self::KEY), else those that are `known` of
+    /// such a network, else classes without names, for a classifier with this many slots.
+    ///
+    /// # Errors
+    ///
+    /// When the names are no list of them in JSON, or of another number.
+    pub fn of_metadata(
+        metadata: &BTreeMap<String, String>,
+        known: Option<Self>,
+        slots: i64,
+    ) -> Result<Self> {
+        let labels = match metadata.get(Self::KEY) {
+            Some(json) => Self::from_json(json)?,
+            None => known.unwrap_or_else(|| Self::unnamed(slots)),
+        };
+        labels.check_slots(slots)?;
+        Ok(labels)
     }
 
     /// The same classes with the numbers that a data set gives to their names; other names keep

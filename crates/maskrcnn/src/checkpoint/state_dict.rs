@@ -117,6 +117,11 @@ impl StateDict {
         self.parameters.remove(name).is_some()
     }
 
+    /// Drops all tensors but those whose names are so.
+    pub fn retain(&mut self, is_so: impl Fn(&str) -> bool) {
+        self.parameters.retain(|name, _| is_so(name));
+    }
+
     /// Gives every tensor the name that `new_name` makes of its old one.
     ///
     /// # Errors

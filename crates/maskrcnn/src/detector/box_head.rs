@@ -33,7 +33,8 @@ pub(super) struct BoxPrediction {
 }
 
 impl BoxHead {
-    /// From the tensors below `roi_heads.box_head` (their names: [`fully_connected_name`]) and `roi_heads.box_predictor.{cls_score,bbox_pred}`.
+    /// From the tensors below `roi_heads.box_head` (their names: [`fully_connected_name`]) and
+    /// `roi_heads.box_predictor.{cls_score,bbox_pred}`.
     ///
     /// # Errors
     ///

@@ -78,21 +78,9 @@ mod tests {
     #[test]
     fn sides_are_those_that_detectron2_computes() {
         let fixture = Fixture::open("ops/detectron2.safetensors");
-        for case in fixture.cases("shortest_edge") {
-            let bound = |name: &str| fixture.indices(&format!("{case}{name}"))[0];
-            let blueprint = blueprint(bound("min_size"), bound("max_size"));
-            let pairs = |name: &str| fixture.indices(&format!("{case}{name}"));
-            let (sizes, expected) = (pairs("sizes"), pairs("expected"));
-            for (size, expected) in sizes.as_chunks().0.iter().zip(expected.as_chunks().0) {
-                let (&[height, width], &[new_height, new_width]) = (size, expected);
-                let resized = resized_size(Size::new(height, width), &blueprint);
-                assert_eq!(
-                    resized,
-                    Size::new(new_height, new_width),
-                    "{height}×{width}"
-                );
-            }
-        }
+        fixture.compare_sizes("shortest_edge", |size, min_size, max_size| {
+            resized_size(size, &blueprint(min_size, max_size))
+        });
     }
 
     #[test]

@@ -5,12 +5,17 @@
 //! the shape that it needs. Nothing is allocated here, and a blueprint made of this is to be
 //! checked ([`Blueprint::check`](crate::blueprint::Blueprint::check)).
 
-use crate::blueprint::Block;
+use std::ops::RangeInclusive;
+
+use crate::blueprint::{Block, Blueprint};
 use crate::checkpoint::StateDict;
 use crate::error::{Error, Result};
 
 /// A tensor whose first axis has the classes, background included.
 pub(super) const CLASSIFIER: &str = "roi_heads.box_predictor.cls_score.weight";
+
+/// Slots that the classifier of a network of our time may have; more is a damaged or hostile file.
+const SLOTS: RangeInclusive<i64> = 2..=100_000;
 
 const BODY: &str = "backbone.body.";
 const PYRAMID: &str = "backbone.fpn.";
@@ -221,6 +226,52 @@ impl Architecture {
     }
 }
 
+/// The slots of the classifier, background included.
+///
+/// # Errors
+///
+/// [`Error::TensorShape`] when it is missing, is no matrix or has no possible number of them; `usual`
+/// is what the family's published networks have.
+pub(super) fn slots(tensors: &StateDict, usual: i64) -> Result<i64> {
+    match tensors.shape(CLASSIFIER) {
+        Some(&[slots, _]) if SLOTS.contains(&slots) => Ok(slots),
+        shape => Err(Error::TensorShape {
+            name: CLASSIFIER.to_owned(),
+            expected: vec![usual, 1024],
+            found: shape.unwrap_or_default().to_vec(),
+        }),
+    }
+}
+
+/// Checks a blueprint that was made of what tensors show.
+///
+/// # Errors
+///
+/// [`Error::Unsupported`] with the field of which there is no such network.
+pub(super) fn check(blueprint: &Blueprint, remedy: &'static str) -> Result<()> {
+    blueprint.check().map_err(|error| Error::Unsupported {
+        what: format!("a network with another {error}"),
+        remedy,
+    })
+}
+
+/// What `blueprint` makes of the architecture that is read off tensors, which may be of no network;
+/// where that makes no sense, of ResNet-50's with the heads of v1.
+pub(super) fn possible(
+    tensors: &StateDict,
+    blueprint: impl Fn(&Architecture) -> Blueprint,
+) -> Option<Blueprint> {
+    let usual = Architecture::usual(Generation::V1);
+    let architectures = Architecture::of(tensors).into_iter().chain([usual]);
+    let mut blueprints = architectures.map(|architecture| blueprint(&architecture));
+    blueprints.find(|blueprint| blueprint.check().is_ok())
+}
+
+/// The counters of norms that were trained, which say so, and are of no use to inference.
+pub(super) fn is_counter(name: &str) -> bool {
+    name.ends_with(".num_batches_tracked")
+}
+
 /// The length of a tensor's first axis.
 fn rows(tensors: &StateDict, name: &str) -> Option<i64> {
     tensors.shape(name)?.first().copied()
@@ -241,7 +292,7 @@ fn count(tensors: &StateDict, before: &str, behind: &str) -> usize {
 
 /// Of which kind the norms of this part of the network are.
 fn norms(tensors: &StateDict, part: &str) -> Norms {
-    let counts = |name: &str| name.starts_with(part) && name.ends_with(".num_batches_tracked");
+    let counts = |name: &str| name.starts_with(part) && is_counter(name);
     if tensors.names().any(counts) {
         Norms::Trained
     } else {

@@ -13,7 +13,6 @@ use crate::labels::Labels;
 const FORMAT: &str = "format";
 const FAMILY: &str = "family";
 const BLUEPRINT: &str = "blueprint";
-const LABELS: &str = "labels";
 const CATEGORY_IDS: &str = "category_ids";
 
 /// The family of a file that does not name one.
@@ -36,11 +35,7 @@ pub(super) fn read(checkpoint: &Checkpoint) -> Result<Option<Meaning>> {
     let blueprint: Blueprint =
         serde_json::from_str(json).map_err(|e| unusable(printable(&e.to_string())))?;
     blueprint.check().map_err(|e| unusable(e.to_string()))?;
-    let mut labels = match metadata.get(LABELS) {
-        Some(json) => Labels::from_json(json)?,
-        None => Labels::unnamed(blueprint.num_classes),
-    };
-    labels.check_slots(blueprint.num_classes)?;
+    let mut labels = Labels::of_metadata(metadata, None, blueprint.num_classes)?;
     if let Some(json) = metadata.get(CATEGORY_IDS) {
         labels = labels.with_ids(json)?;
     }
@@ -65,7 +60,7 @@ pub(crate) fn describe(meaning: &Meaning) -> BTreeMap<String, String> {
             BLUEPRINT,
             blueprint.expect("plain data with string keys always serializes"),
         ),
-        (LABELS, meaning.labels.to_json()),
+        (Labels::KEY, meaning.labels.to_json()),
         (CATEGORY_IDS, meaning.labels.ids_to_json()),
     ];
     entries.map(|(key, value)| (key.to_owned(), value)).into()

@@ -55,12 +55,8 @@ pub(super) fn adapt(checkpoint: &Checkpoint) -> Result<(Blueprint, Labels)> {
         .map_err(|BlueprintError { field, expected }| {
             unusable(format!("{}: expected {expected}", own_name(field)))
         })?;
-    let labels = match checkpoint.metadata.get("labels") {
-        Some(json) => Labels::from_json(json)?,
-        None => Labels::unnamed(blueprint.num_classes),
-    };
+    let labels = Labels::of_metadata(&checkpoint.metadata, None, blueprint.num_classes)?;
     let labels = labels.numbered(coco::id);
-    labels.check_slots(blueprint.num_classes)?;
     Ok((blueprint, labels))
 }
 

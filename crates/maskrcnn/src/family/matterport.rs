@@ -6,7 +6,7 @@
 
 use std::ops::RangeInclusive;
 
-use super::architecture::{Architecture, CLASSIFIER, Generation};
+use super::architecture::{Architecture, check, possible, slots};
 use super::coco;
 use crate::blueprint::{
     Anchors, BackboneBlueprint, Blueprint, BottleneckStride, BoxHeadBlueprint, Candidates,
@@ -33,9 +33,6 @@ const DELTA_WEIGHTS: [f32; 4] = [10.0, 10.0, 5.0, 5.0];
 /// Slots of a classifier of COCO: the background, and the classes in the order of their ids.
 const COCO_SLOTS: i64 = 81;
 
-/// Numbers of classes that a network of our time may have; more is a damaged or hostile file.
-const CLASS_COUNTS: RangeInclusive<i64> = 2..=100_000;
-
 /// Whether these are tensors of such a network.
 pub(super) fn recognise(tensors: &StateDict) -> bool {
     let names = [
@@ -60,31 +57,15 @@ pub(super) fn is_relative(tensors: &StateDict) -> bool {
 pub(super) fn adapt(checkpoint: &mut Checkpoint) -> Result<(Blueprint, Labels)> {
     let tensors = &mut checkpoint.tensors;
     make_canonical(tensors)?;
-    let num_classes = match tensors.shape(CLASSIFIER) {
-        Some(&[classes, _]) if CLASS_COUNTS.contains(&classes) => classes,
-        shape => {
-            return Err(Error::TensorShape {
-                name: CLASSIFIER.to_owned(),
-                expected: vec![COCO_SLOTS, 1024],
-                found: shape.unwrap_or_default().to_vec(),
-            });
-        }
-    };
+    let num_classes = slots(tensors, COCO_SLOTS)?;
     let blueprint = blueprint(
         &Architecture::of(tensors)?,
         rpn_channels(tensors),
         num_classes,
     );
-    blueprint.check().map_err(|error| Error::Unsupported {
-        what: format!("a network with another {error}"),
-        remedy: "networks of Matterport's sizes are read",
-    })?;
-    let labels = match checkpoint.metadata.get("labels") {
-        Some(json) => Labels::from_json(json)?,
-        None if num_classes == COCO_SLOTS => Labels::new(coco::contiguous()),
-        None => Labels::unnamed(num_classes),
-    };
-    labels.check_slots(num_classes)?;
+    check(&blueprint, "networks of Matterport's sizes are read")?;
+    let known = (num_classes == COCO_SLOTS).then(|| Labels::new(coco::contiguous()));
+    let labels = Labels::of_metadata(&checkpoint.metadata, known, num_classes)?;
     Ok((blueprint, labels))
 }
 
@@ -93,22 +74,17 @@ pub(super) fn adapt(checkpoint: &mut Checkpoint) -> Result<(Blueprint, Labels)> 
 pub(super) fn reading(tensors: &StateDict) -> Option<(StateDict, Blueprint)> {
     let mut tensors = tensors.clone();
     make_canonical(&mut tensors).ok()?;
-    let num_classes = match tensors.shape(CLASSIFIER) {
-        Some(&[classes, _]) if CLASS_COUNTS.contains(&classes) => classes,
-        _ => COCO_SLOTS,
-    };
-    let usual = || Architecture::usual(Generation::V1);
-    let architecture = Architecture::of(&tensors).unwrap_or_else(|_| usual());
-    let blueprint = [architecture, usual()]
-        .map(|architecture| blueprint(&architecture, rpn_channels(&tensors), num_classes))
-        .into_iter()
-        .find(|blueprint| blueprint.check().is_ok())?;
+    let num_classes = slots(&tensors, COCO_SLOTS).unwrap_or(COCO_SLOTS);
+    let blueprint = possible(&tensors, |architecture| {
+        blueprint(architecture, rpn_channels(&tensors), num_classes)
+    })?;
     Some((tensors, blueprint))
 }
 
 /// Gives the tensors torchvision's names and layouts.
 fn make_canonical(tensors: &mut StateDict) -> Result<()> {
-    drop_anchors(tensors);
+    // Files saved in training have the anchors among their weights (`ConstLayer`).
+    tensors.retain(|name| !name.starts_with("anchors/"));
     tensors.rename(unnumbered)?;
     fold_fully_connected_norms(tensors)?;
     fold_biases(tensors)?;
@@ -128,15 +104,6 @@ fn rpn_channels(tensors: &StateDict) -> i64 {
     match tensors.shape("rpn.head.conv.0.0.weight") {
         Some(&[channels, ..]) => channels,
         _ => 512,
-    }
-}
-
-/// Files saved in training have the anchors among their weights (`ConstLayer`).
-fn drop_anchors(tensors: &mut StateDict) {
-    for name in owned_names(tensors) {
-        if name.starts_with("anchors/") {
-            tensors.remove(&name);
-        }
     }
 }
 

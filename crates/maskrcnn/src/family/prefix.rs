@@ -160,9 +160,7 @@ pub(crate) fn unwrap(tensors: &mut StateDict, choice: Choice) -> Result<Wrapper>
     };
     let outside = tensors.names().filter(is_outside).map(str::to_owned);
     let ignored: Vec<String> = outside.collect();
-    for name in &ignored {
-        tensors.remove(name);
-    }
+    tensors.retain(|name| !is_outside(&name));
     if !wrapper.prefix.is_empty() || !inserted.is_empty() {
         tensors.rename(|name| without(name, &inserted)[wrapper.prefix.len()..].to_owned())?;
     }

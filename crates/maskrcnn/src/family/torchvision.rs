@@ -4,9 +4,7 @@
 //!
 //! torchvision `models/detection/mask_rcnn.py`, `faster_rcnn.py`, `backbone_utils.py`.
 
-use std::ops::RangeInclusive;
-
-use super::architecture::{Architecture, CLASSIFIER, Generation, Norms};
+use super::architecture::{Architecture, CLASSIFIER, Generation, Norms, check, is_counter, slots};
 use super::coco;
 use crate::blueprint::{
     Anchors, BackboneBlueprint, Blueprint, BottleneckStride, BoxHeadBlueprint, Candidates,
@@ -15,7 +13,7 @@ use crate::blueprint::{
     TransformBlueprint,
 };
 use crate::checkpoint::{Checkpoint, StateDict};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::labels::Labels;
 
 /// The epsilon of PyTorch's `BatchNorm2d` and, since torchvision 0.9, of `FrozenBatchNorm2d`.
@@ -28,9 +26,6 @@ const COCO_V1_NORM_EPSILON: f64 = 0.0;
 /// Classifiers of torchvision's COCO weights have a slot for each id, used or not, and the
 /// background.
 const COCO_SLOTS: i64 = coco::LAST_ID as i64 + 1;
-
-/// Numbers of classes that a network of our time may have; more is a damaged or hostile file.
-const CLASS_COUNTS: RangeInclusive<i64> = 2..=100_000;
 
 /// Whether these are tensors of such a network, under new or old names; if so, of which design.
 pub(super) fn recognise(tensors: &StateDict) -> Option<Generation> {
@@ -69,43 +64,13 @@ pub(super) fn recognise(tensors: &StateDict) -> Option<Generation> {
 pub(super) fn adapt(checkpoint: &mut Checkpoint) -> Result<(Blueprint, Labels)> {
     let tensors = &mut checkpoint.tensors;
     tensors.rename(canonical_name)?;
-    let num_classes = match tensors.shape(CLASSIFIER) {
-        Some(&[classes, _]) if CLASS_COUNTS.contains(&classes) => classes,
-        shape => {
-            let (expected, found) = (vec![COCO_SLOTS, 1024], shape.unwrap_or_default().to_vec());
-            return Err(Error::TensorShape {
-                name: CLASSIFIER.to_owned(),
-                expected,
-                found,
-            });
-        }
-    };
+    let num_classes = slots(tensors, COCO_SLOTS)?;
     let blueprint = blueprint(&Architecture::of(tensors)?, num_classes);
-    blueprint.check().map_err(|error| Error::Unsupported {
-        what: format!("a network with another {error}"),
-        remedy: "networks of torchvision's sizes are read",
-    })?;
-
-    drop_counters(tensors);
-    let labels = match checkpoint.metadata.get("labels") {
-        Some(json) => Labels::from_json(json)?,
-        None if num_classes == COCO_SLOTS => Labels::new(coco::slots_by_id()),
-        None => Labels::unnamed(num_classes),
-    };
-    labels.check_slots(num_classes)?;
+    check(&blueprint, "networks of torchvision's sizes are read")?;
+    tensors.retain(|name| !is_counter(name));
+    let known = (num_classes == COCO_SLOTS).then(|| Labels::new(coco::slots_by_id()));
+    let labels = Labels::of_metadata(&checkpoint.metadata, known, num_classes)?;
     Ok((blueprint, labels))
-}
-
-/// Norms that were trained count their batches; inference does not.
-fn drop_counters(tensors: &mut StateDict) {
-    let counters: Vec<String> = tensors
-        .names()
-        .filter(|name| name.ends_with(".num_batches_tracked"))
-        .map(str::to_owned)
-        .collect();
-    for counter in counters {
-        tensors.remove(&counter);
-    }
 }
 
 /// The tensors of no known network as those of either design: the one that the architecture read off
@@ -115,12 +80,9 @@ pub(super) fn readings(tensors: &StateDict) -> Vec<(Generation, StateDict, Bluep
     if tensors.rename(canonical_name).is_err() {
         return Vec::new();
     }
-    let num_classes = match tensors.shape(CLASSIFIER) {
-        Some(&[classes, _]) if CLASS_COUNTS.contains(&classes) => classes,
-        _ => COCO_SLOTS,
-    };
+    let num_classes = slots(&tensors, COCO_SLOTS).unwrap_or(COCO_SLOTS);
     let architecture = Architecture::of(&tensors);
-    drop_counters(&mut tensors);
+    tensors.retain(|name| !is_counter(name));
     let reading = |architecture: &Architecture| {
         let generation = match architecture.pyramid_norms {
             None => Generation::V1,

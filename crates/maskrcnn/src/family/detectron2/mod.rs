@@ -11,10 +11,8 @@ mod names;
 mod relatives;
 mod yaml;
 
-use std::ops::RangeInclusive;
-
 use self::config::{Config, Pixels};
-use super::architecture::{Architecture, CLASSIFIER, Generation};
+use super::architecture::{Architecture, CLASSIFIER, check, is_counter, possible, slots};
 use super::coco;
 use crate::blueprint::{
     Anchors, BackboneBlueprint, Blueprint, BottleneckStride, BoxHeadBlueprint, Candidates,
@@ -40,9 +38,6 @@ const STD_OF_RESNEXT: [f64; 3] = [57.375, 57.12, 58.395];
 
 /// `ROI_HEADS.NUM_CLASSES` of COCO, the background not among them.
 const COCO_CLASSES: i64 = 80;
-
-/// Numbers of classes that a network of our time may have; more is a damaged or hostile file.
-const CLASS_COUNTS: RangeInclusive<i64> = 1..=99_999;
 
 const BOX_DELTAS: &str = "roi_heads.box_predictor.bbox_pred";
 const MASK_LOGITS: &str = "roi_heads.mask_predictor.mask_fcn_logits";
@@ -104,19 +99,10 @@ pub(super) fn adapt(checkpoint: &mut Checkpoint) -> Result<(Blueprint, Labels)> 
     }
     let tensors = &mut checkpoint.tensors;
     give_red_first(tensors, &mut blueprint, &pixels)?;
-    blueprint.check().map_err(|error| Error::Unsupported {
-        what: format!("a network with another {error}"),
-        remedy: "networks of detectron2's sizes are read",
-    })?;
-
-    // Norms that were trained count their batches; inference does not.
-    remove(tensors, |name| name.ends_with(".num_batches_tracked"));
-    let labels = match checkpoint.metadata.get("labels") {
-        Some(json) => Labels::from_json(json)?,
-        None if classes == COCO_CLASSES => Labels::new(coco::contiguous()),
-        None => Labels::unnamed(classes + 1),
-    };
-    labels.check_slots(classes + 1)?;
+    check(&blueprint, "networks of detectron2's sizes are read")?;
+    tensors.retain(|name| !is_counter(name));
+    let known = (classes == COCO_CLASSES).then(|| Labels::new(coco::contiguous()));
+    let labels = Labels::of_metadata(&checkpoint.metadata, known, classes + 1)?;
     Ok((blueprint, labels))
 }
 
@@ -127,29 +113,19 @@ pub(super) fn reading(tensors: &StateDict) -> Option<(StateDict, Blueprint)> {
     tensors.rename(names::canonical_name).ok()?;
     let classes = classes(&tensors).unwrap_or(COCO_CLASSES);
     put_background_first(&mut tensors, classes).ok()?;
-    remove(&mut tensors, |name| {
+    tensors.retain(|name| {
         let is_of_pixels = name.starts_with("pixel_") || name.contains(CELL_ANCHORS);
-        is_of_pixels || name.ends_with(".num_batches_tracked")
+        !(is_of_pixels || is_counter(name))
     });
-    let usual = || Architecture::usual(Generation::V1);
-    let architecture = Architecture::of(&tensors).unwrap_or_else(|_| usual());
-    let blueprint = [architecture, usual()]
-        .map(|architecture| blueprint(&architecture, classes + 1))
-        .into_iter()
-        .find(|blueprint| blueprint.check().is_ok())?;
+    let blueprint = possible(&tensors, |architecture| {
+        blueprint(architecture, classes + 1)
+    })?;
     Some((tensors, blueprint))
 }
 
 /// The number of classes, without the background.
 fn classes(tensors: &StateDict) -> Result<i64> {
-    match tensors.shape(CLASSIFIER) {
-        Some(&[slots, _]) if CLASS_COUNTS.contains(&slots.saturating_sub(1)) => Ok(slots - 1),
-        shape => Err(Error::TensorShape {
-            name: CLASSIFIER.to_owned(),
-            expected: vec![COCO_CLASSES + 1, 1024],
-            found: shape.unwrap_or_default().to_vec(),
-        }),
-    }
+    slots(tensors, COCO_CLASSES + 1).map(|slots| slots - 1)
 }
 
 /// From classes with the background behind them, and outputs that have none, to torchvision's, where
@@ -293,18 +269,6 @@ fn change(
         remedy: "networks of detectron2's sizes are read",
     })?;
     tensors.attach(name, new)
-}
-
-/// Drops the tensors whose names are so.
-fn remove(tensors: &mut StateDict, is_so: impl Fn(&str) -> bool) {
-    let names: Vec<String> = tensors
-        .names()
-        .filter(|name| is_so(name))
-        .map(str::to_owned)
-        .collect();
-    for name in names {
-        tensors.remove(&name);
-    }
 }
 
 /// A network of this architecture, as the model zoo has it.
