@@ -146,17 +146,25 @@ fn checkpoints_of_other_things_are_named() {
 }
 
 #[test]
-fn damaged_files_are_called_damaged() {
+fn files_cut_short_are_called_so_wherever_they_end() {
     for (name, kind) in [
-        ("references_detection.pth", "PyTorch (zip)"),
-        ("references_detection.legacy.pth", "PyTorch (legacy)"),
-        ("network.safetensors", "safetensors"),
+        ("wrappers/references_detection.pth", "PyTorch (zip)"),
+        (
+            "wrappers/references_detection.legacy.pth",
+            "PyTorch (legacy)",
+        ),
+        ("wrappers/network.safetensors", "safetensors"),
+        ("checkpoints/arrays-numpy2-protocol4.pkl", "pickle"),
+        ("hdf5/keras_save_weights.h5", "HDF5"),
     ] {
-        let whole = file(name);
-        let sentence = sentence(whole[..whole.len() / 2].to_vec());
-        assert!(
-            sentence.starts_with(&format!("damaged {kind} file: ")),
-            "{sentence}"
-        );
+        let whole = std::fs::read(fixture_path(name)).unwrap();
+        for len in [200, whole.len() / 4, whole.len() / 2, whole.len() - 1] {
+            let sentence = sentence(whole[..len].to_vec());
+            assert!(
+                sentence.starts_with(&format!("damaged {kind} file: "))
+                    && sentence.ends_with("; was a download cut short?"),
+                "{name}, {len} bytes: {sentence}"
+            );
+        }
     }
 }

@@ -40,6 +40,11 @@ impl Format {
         }
     }
 
+    /// The error for a file that ends before what it announces.
+    pub fn cut_short(self, reason: impl fmt::Display) -> Error {
+        self.malformed(format!("{reason}; was a download cut short?"))
+    }
+
     /// Refuses names that no network has and that would make a mess of error messages.
     pub fn check_name(self, name: &str) -> Result<()> {
         /// Real names stay below 200 bytes.

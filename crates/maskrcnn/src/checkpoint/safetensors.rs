@@ -10,7 +10,8 @@ use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use half::f16;
-use safetensors::tensor::{Dtype, SafeTensors, TensorInfo};
+use safetensors::SafeTensorError;
+use safetensors::tensor::{Dtype, Metadata, SafeTensors, TensorInfo};
 use serde::Deserializer;
 use serde::de::{Error as _, IgnoredAny, MapAccess, Visitor};
 use serde::ser::{SerializeMap, Serializer};
@@ -35,10 +36,13 @@ const LENGTH: usize = 8;
 /// sub-16-bit floats.
 pub(super) fn read(bytes: &[u8]) -> Result<(BTreeMap<String, String>, BTreeMap<String, View>)> {
     let malformed = |reason: String| Format::Safetensors.malformed(reason);
-    let header = header(bytes).ok_or_else(|| malformed("its header leaves the file".to_owned()))?;
+    let header =
+        header(bytes).ok_or_else(|| Format::Safetensors.cut_short("its header leaves the file"))?;
     refuse_duplicates(header)?;
-    let (length, info) = SafeTensors::read_metadata(bytes)
-        .map_err(|error| malformed(quotable(&error.to_string())))?;
+    let (length, info) = SafeTensors::read_metadata(bytes).map_err(|error| match error {
+        SafeTensorError::MetadataIncompleteBuffer => uncovered(header, bytes.len()),
+        error => malformed(quotable(&error.to_string())),
+    })?;
     let mut views = BTreeMap::new();
     for (name, tensor) in info.tensors() {
         Format::Safetensors.check_name(&name)?;
@@ -61,6 +65,21 @@ pub(super) fn read(bytes: &[u8]) -> Result<(BTreeMap<String, String>, BTreeMap<S
             .collect(),
         views,
     ))
+}
+
+/// The error about a header whose tensors do not end where the file of `found` bytes does.
+fn uncovered(header: &[u8], found: usize) -> Error {
+    let expected = serde_json::from_slice(header)
+        .map(|info: Metadata| info.data_len().saturating_add(LENGTH + header.len()));
+    match expected {
+        Ok(expected) if expected > found => {
+            Format::Safetensors.cut_short(format!("it has {found} bytes of {expected}"))
+        }
+        Ok(expected) => Format::Safetensors.malformed(format!(
+            "its tensors end at byte {expected}, and the file at byte {found}"
+        )),
+        Err(error) => Format::Safetensors.malformed(quotable(&error.to_string())),
+    }
 }
 
 fn header(bytes: &[u8]) -> Option<&[u8]> {

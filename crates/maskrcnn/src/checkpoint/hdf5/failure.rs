@@ -19,7 +19,7 @@ pub(super) fn error(part: &str, failure: &Failure) -> Error {
             remedy: "versions 0 to 3 are read; write the file again with h5repack",
         },
         Failure::UnexpectedEof { .. } | Failure::OffsetOutOfBounds(_) => {
-            Format::Hdf5.malformed(format!("{part} leaves the file"))
+            Format::Hdf5.cut_short(format!("{part} leaves the file"))
         }
         Failure::ResourceLimit(why) | Failure::InvalidData(why) => {
             Format::Hdf5.malformed(format!("{part}: {}", printable(why)))

@@ -72,9 +72,7 @@ impl File {
             .map_err(|error| failure::error("its superblock", &error))?;
         let (end, len) = (hdf5.superblock().eof_address, bytes.len());
         if end > len as u64 {
-            return Err(Format::Hdf5.malformed(format!(
-                "it has {len} bytes of {end}; was a download cut short?"
-            )));
+            return Err(Format::Hdf5.cut_short(format!("it has {len} bytes of {end}")));
         }
         Ok(Self {
             hdf5,

@@ -304,8 +304,17 @@ impl<'a> Machine<'a> {
 
     fn bytes(&mut self, len: usize) -> Result<&'a [u8]> {
         let bytes = self.input[self.at..].get(..len);
-        let bytes =
-            bytes.ok_or_else(|| self.malformed(format!("{len} bytes are missing at the end")))?;
+        let bytes = bytes.ok_or_else(|| {
+            let (at, end) = (self.at, self.input.len());
+            let expected = if len == 1 {
+                "another byte".to_owned()
+            } else {
+                format!("{len} bytes")
+            };
+            self.format.cut_short(format!(
+                "the pickle ends at byte {end}, expected {expected} from byte {at} on"
+            ))
+        })?;
         self.at += len;
         Ok(bytes)
     }

@@ -110,7 +110,7 @@ fn storages_and_their_keys_must_agree() {
     );
     assert_malformed(
         legacy_with(&object, &["0"], &[]),
-        "storage `0` is missing at the end",
+        "storage `0` is missing at the end; was a download cut short?",
     );
     assert_malformed(
         zip_of(&[("a/data.pkl", &object)]),

@@ -119,7 +119,8 @@ fn storages<'a>(
             .get(key)
             .ok_or_else(|| wrong("belongs to no tensor".to_owned()))?;
         let Some((len, data)) = bytes[at..].split_first_chunk::<8>() else {
-            return Err(wrong("is missing at the end".to_owned()));
+            let key = printable(key);
+            return Err(FORMAT.cut_short(format!("storage `{key}` is missing at the end")));
         };
         let len = i64::from_le_bytes(*len);
         if usize::try_from(len) != Ok(storage.len) {
@@ -132,7 +133,10 @@ fn storages<'a>(
             .len
             .checked_mul(storage.dtype.size())
             .filter(|&size| size <= data.len());
-        let size = size.ok_or_else(|| wrong(format!("of {len} elements leaves the file")))?;
+        let size = size.ok_or_else(|| {
+            let key = printable(key);
+            FORMAT.cut_short(format!("storage `{key}` of {len} elements leaves the file"))
+        })?;
         let start = at + 8;
         at = start + size;
         if storages.insert(key, start..at).is_some() {

@@ -84,7 +84,12 @@ fn stored((name, entry): (&String, &Entry)) -> Result<Range<usize>> {
 
 /// Every file of the archive by its name. None overlaps another.
 fn entries(bytes: &[u8]) -> Result<HashMap<String, Entry>> {
-    let malformed = |error: zip::result::ZipError| FORMAT.malformed(error.to_string());
+    let malformed = |error: zip::result::ZipError| {
+        FORMAT.malformed(format!("its list of entries is unusable ({error})"))
+    };
+    if !is_whole(bytes) {
+        return Err(FORMAT.cut_short("its list of entries, which stands at the end, is missing"));
+    }
     // The archive is the whole file. Left to guess where it begins, the crate (9.8) takes the
     // directory to end where the end record begins, but PyTorch has zip64 records in between,
     // whether needed or not. That is 76 bytes, and when the first header is as long (a file name of
@@ -117,6 +122,24 @@ fn entries(bytes: &[u8]) -> Result<HashMap<String, Entry>> {
         entries.insert(name, Entry { range, stored });
     }
     Ok(entries)
+}
+
+/// Whether an archive ends with the record that says where its list of entries is, and that
+/// record's comment. Of two that it might be the last counts, as it does for `zip`.
+fn is_whole(bytes: &[u8]) -> bool {
+    const SIGNATURE: &[u8] = b"PK\x05\x06";
+    /// Bytes of the record; the last two are the length of the comment.
+    const RECORD: usize = 22;
+    let searched = RECORD + usize::from(u16::MAX);
+    let tail = &bytes[bytes.len().saturating_sub(searched)..];
+    let at = tail
+        .windows(SIGNATURE.len())
+        .rposition(|window| window == SIGNATURE);
+    at.and_then(|at| tail[at..].split_at_checked(RECORD))
+        .is_some_and(|(record, comment)| {
+            let length = u16::from_le_bytes([record[RECORD - 2], record[RECORD - 1]]);
+            usize::from(length) <= comment.len()
+        })
 }
 
 /// The folder that everything is in, with its slash; empty when there is none.
