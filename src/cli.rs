@@ -100,6 +100,14 @@ pub struct Inspect {
     /// Which network of a checkpoint, where it holds several
     #[arg(long, value_name = "KEY")]
     pub checkpoint_key: Option<String>,
+
+    /// Names of the classes, as for the main job
+    #[arg(long, value_name = "FILE")]
+    pub labels: Option<PathBuf>,
+
+    /// What the file does not say of its network, as for the main job
+    #[arg(long, value_name = "FILE")]
+    pub blueprint: Option<PathBuf>,
 }
 
 /// Which weights to write anew, and how.
@@ -112,14 +120,6 @@ pub struct Convert {
     /// The file to write; one that is there is replaced
     #[arg(value_name = "OUT.safetensors")]
     pub to: PathBuf,
-
-    /// Names of the classes, as for the main job
-    #[arg(long, value_name = "FILE")]
-    pub labels: Option<PathBuf>,
-
-    /// What the file does not say of its network, as for the main job
-    #[arg(long, value_name = "FILE")]
-    pub blueprint: Option<PathBuf>,
 
     /// Store 16 bits a number instead of 32: half the size, scores move in the third decimal
     #[arg(long)]

@@ -85,6 +85,11 @@ impl Terminal {
         }
     }
 
+    /// Something worth knowing that is no error.
+    pub fn note(&self, text: &str) {
+        self.bars.suspend(|| note(self.verbosity, text));
+    }
+
     /// What only some want to know.
     pub fn detail(&self, line: &str) {
         if self.verbosity == Verbosity::Verbose {

@@ -81,6 +81,9 @@ impl Model {
                 maskrcnn::threads(),
                 weights.format()
             ));
+            if let Some(taken) = weights.wrapper().taken() {
+                terminal.note(&taken);
+            }
             if !weights.wrapper().is_none() {
                 terminal.detail(&format!("weights of {}", weights.wrapper()));
             }

@@ -43,6 +43,7 @@ pub fn inspect(args: &Inspect) -> Result<(String, Result<()>)> {
             return Ok((text, Err(error)));
         }
     };
+    let weights = adapted(weights, args)?;
     let mut line = |name: &str, value: &str| {
         writeln!(text, "{name:<11} {value}").expect("text takes text");
     };
@@ -81,16 +82,7 @@ pub fn convert(args: &Convert) -> Result<String> {
         let message = format!("refused to replace `{}` by itself", from.display());
         return Err(Code::ReplacesInput.error(message));
     }
-    let mut weights = open(&args.from)?;
-    let document = |path: &Path| {
-        File::open(path).with_context(|| format!("cannot open the file `{}`", path.display()))
-    };
-    if let Some(path) = &args.blueprint {
-        weights = weights.with_blueprint(document(path)?)?;
-    }
-    if let Some(path) = &args.labels {
-        weights = weights.with_labels(document(path)?)?;
-    }
+    let weights = adapted(open(&args.from)?, &args.from)?;
     let (family, classes) = (weights.family().to_owned(), weights.labels().count());
     let precision = if args.half {
         Precision::Half
@@ -109,6 +101,24 @@ pub fn convert(args: &Convert) -> Result<String> {
     Ok(format!(
         "{to}: {family}, {classes} classes, sha256 {sha256}"
     ))
+}
+
+/// The weights with the blueprint and the names of classes that the words name.
+fn adapted(mut weights: Weights, args: &Inspect) -> Result<Weights> {
+    let document = |path: &Path| {
+        File::open(path).with_context(|| format!("cannot open the file `{}`", path.display()))
+    };
+    if let Some(path) = &args.blueprint {
+        let with_blueprint = weights.with_blueprint(document(path)?);
+        weights = with_blueprint
+            .with_context(|| format!("cannot use the blueprint `{}`", path.display()))?;
+    }
+    if let Some(path) = &args.labels {
+        let with_labels = weights.with_labels(document(path)?);
+        weights =
+            with_labels.with_context(|| format!("cannot use the labels `{}`", path.display()))?;
+    }
+    Ok(weights)
 }
 
 fn options(args: &Inspect) -> ReadOptions {

@@ -2,12 +2,15 @@
 //! `tests/fixtures/wrappers/foreign` are of the real libraries (tests/reference/make_wrappers.py).
 
 use std::io::{Cursor, Write};
+use std::path::Path;
 
 use ::zip::ZipWriter;
 use ::zip::write::SimpleFileOptions;
+use safetensors::tensor::{Dtype, TensorView};
 
+use crate::fit::Fit;
 use crate::fixture::fixture_path;
-use crate::weights::Weights;
+use crate::weights::{ReadOptions, Weights};
 
 const NOT_A_CHECKPOINT: &str = "not a checkpoint: expected safetensors, a PyTorch .pth file, a pickle of NumPy arrays or HDF5 of Keras, found ";
 const NO_FAMILY: &str = "the checkpoint belongs to no known model family: ";
@@ -167,4 +170,73 @@ fn files_cut_short_are_called_so_wherever_they_end() {
             );
         }
     }
+}
+
+#[test]
+fn directories_are_read_by_their_index_or_named() {
+    let sentence = |folder: &Path| Weights::open(folder).unwrap_err().to_string();
+    // One index: the sentence is that about the network in the shards, which is no whole one.
+    let index = fixture_path("wrappers/shards/model.safetensors.index.json");
+    assert_eq!(
+        sentence(&fixture_path("wrappers/shards")),
+        Weights::open(&index).unwrap_err().to_string()
+    );
+    for (files, found) in [
+        (&[][..], "a directory without a checkpoint in it"),
+        (&["notes.txt"], "a directory without a checkpoint in it"),
+        (
+            &["notes.txt", "weights.pth"],
+            "a directory; name a file in it, such as `weights.pth`",
+        ),
+        (
+            &["a.index.json", "b.index.json"],
+            "a directory with 2 indices of shards (name the one that is meant)",
+        ),
+        (
+            &["saved_model.pb", "fingerprint.pb"],
+            "a directory of TensorFlow's (SavedModel); save the weights with \
+             model.save_weights(\"weights.h5\")",
+        ),
+        (
+            &[".metadata", "__0_0.distcp"],
+            "a directory of torch.distributed.checkpoint; `python -m \
+             torch.distributed.checkpoint.format_utils dcp_to_torch DIRECTORY weights.pth` makes \
+             one file of it",
+        ),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        for file in files {
+            std::fs::write(folder.path().join(file), "x").unwrap();
+        }
+        assert_eq!(
+            sentence(folder.path()),
+            format!("{NOT_A_CHECKPOINT}{found}")
+        );
+    }
+}
+
+#[test]
+fn the_nearest_network_of_torchvisions_names_is_torchvisions() {
+    for name in ["lightning_two.ckpt", "network.safetensors"] {
+        let path = fixture_path("wrappers").join(name);
+        let nearest = Fit::nearest(&path, &ReadOptions::default()).unwrap();
+        assert_eq!(nearest.unwrap().family, "torchvision-v1", "{name}");
+    }
+}
+
+#[test]
+fn a_network_of_keypoints_is_named() {
+    // Names of torchvision's models/detection/keypoint_rcnn.py.
+    let names = [
+        "roi_heads.box_predictor.cls_score.weight",
+        "roi_heads.keypoint_predictor.kps_score_lowres.weight",
+    ];
+    let zero = [0; 4];
+    let tensor = TensorView::new(Dtype::F32, vec![1], &zero).unwrap();
+    let tensors = names.map(|name| (name, tensor.clone()));
+    let sentence = sentence(safetensors::serialize(tensors, None).unwrap());
+    assert!(
+        sentence.contains("torchvision's Keypoint R-CNN, which finds keypoints and no masks"),
+        "{sentence}"
+    );
 }

@@ -9,6 +9,7 @@
 mod bytes;
 mod candidates;
 mod contents;
+mod directory;
 mod dtype;
 mod format;
 mod hdf5;
@@ -72,7 +73,7 @@ pub struct Checkpoint {
 impl Checkpoint {
     /// Reads the checkpoint at `path`. The file is mapped, not read: it must not change while the
     /// checkpoint lives. The index of a checkpoint in several files is read with the files that it
-    /// names, and so is one of these if the index stands beside it.
+    /// names, and so is one of these if the index stands beside it, and a directory with one index.
     ///
     /// Of several dicts of tensors in one file, it is the outermost, or the one under a usual key
     /// such as `model` or `state_dict`.
@@ -95,6 +96,9 @@ impl Checkpoint {
         with_shards: bool,
         choose: &mut Choose<'_>,
     ) -> Result<Self> {
+        if with_shards && path.is_dir() {
+            return Self::open_choosing(&directory::index_in(path)?, with_shards, choose);
+        }
         let bytes = Bytes::map(path).map_err(|source| Error::ReadFile {
             path: path.to_owned(),
             source,

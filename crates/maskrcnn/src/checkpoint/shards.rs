@@ -20,7 +20,7 @@ use super::read;
 use crate::error::{Error, Result};
 
 /// What the name of an index ends with.
-const INDEX: &str = ".index.json";
+pub(super) const INDEX: &str = ".index.json";
 
 /// The largest index that is read. One of 1 000 tensors has 100 KB.
 const LARGEST_INDEX: usize = 16 << 20;

@@ -115,9 +115,15 @@ pub(crate) fn readings(tensors: &StateDict) -> Vec<Reading> {
     let of_torchvision = torchvision::readings(tensors).into_iter();
     let of_torchvision = of_torchvision
         .map(|(generation, tensors, blueprint)| (generation.into(), tensors, blueprint));
+    // Every other family has names of its own. Where it finds none of them, it reads a file as
+    // torchvision does.
+    let is_renamed =
+        |(read, _): &(StateDict, Blueprint)| read.names().any(|name| !tensors.contains(name));
     let of_detectron2 = detectron2::reading(tensors)
+        .filter(is_renamed)
         .map(|(tensors, blueprint)| (Family::Detectron2, tensors, blueprint));
     let of_matterport = matterport::reading(tensors)
+        .filter(is_renamed)
         .map(|(tensors, blueprint)| (Family::Matterport, tensors, blueprint));
     let readings = of_torchvision.chain(of_detectron2).chain(of_matterport);
     readings
@@ -158,6 +164,9 @@ fn recognise(checkpoint: &Checkpoint) -> Result<Family> {
                 .to_owned()
         } else if tensors.contains("head.classification_head.cls_logits.weight") {
             "it looks like a detector without masks (RetinaNet or SSD)".to_owned()
+        } else if tensors.contains("roi_heads.keypoint_predictor.kps_score_lowres.weight") {
+            "it looks like torchvision's Keypoint R-CNN, which finds keypoints and no masks"
+                .to_owned()
         } else if tensors.contains("roi_heads.box_predictor.cls_score.weight") {
             "it looks like a torchvision detector without masks, or with another backbone than a ResNet".to_owned()
         } else if tensors.contains("fc.weight") || tensors.contains("classifier.weight") {

@@ -160,9 +160,17 @@ fn averages_come_after_the_weights_and_a_key_chooses_them() {
     assert_eq!((&*wrapper.key, &*wrapper.prefix), ("state_dict", "model."));
     assert_eq!(wrapper.also, ["state_dict.ema_model.module"]);
     assert_eq!(wrapper.ignored.len(), 18 + 2, "{:?}", wrapper.ignored);
+    assert_eq!(
+        wrapper.taken().as_deref(),
+        Some(
+            "the weights hold several networks: took `state_dict.model`, not \
+             `state_dict.ema_model.module`; --checkpoint-key chooses"
+        )
+    );
     let (wrapper, found) = read(&path(file), Some("ema_model")).unwrap();
     assert!(found == averages);
     assert_eq!(&*wrapper.prefix, "ema_model.module.");
+    assert_eq!(wrapper.taken(), None, "it was asked for");
 
     // Lightning's callback puts the averages where the weights are expected.
     let (wrapper, found) = read(&path("lightning_averages.ckpt"), None).unwrap();

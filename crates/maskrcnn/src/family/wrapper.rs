@@ -25,6 +25,25 @@ pub struct Wrapper {
 }
 
 impl Wrapper {
+    /// Which network was taken of several that would have done, as a sentence for the user; none where
+    /// there was one.
+    pub fn taken(&self) -> Option<String> {
+        if self.also.is_empty() {
+            return None;
+        }
+        let place = [&*self.key, self.prefix.trim_end_matches('.')];
+        let place: Vec<&str> = place.into_iter().filter(|part| !part.is_empty()).collect();
+        let taken = if place.is_empty() {
+            "the outermost".to_owned()
+        } else {
+            format!("`{}`", printable(&place.join(".")))
+        };
+        let others = list(&self.also);
+        Some(format!(
+            "the weights hold several networks: took {taken}, not {others}; --checkpoint-key chooses"
+        ))
+    }
+
     /// Whether there is nothing but the network, under its own names.
     pub fn is_none(&self) -> bool {
         *self == Self::default()
