@@ -4,6 +4,7 @@
 // Tests have an environment and a clock.
 #![allow(clippy::disallowed_methods)]
 
+mod averages;
 mod cli;
 mod detectron2;
 mod deterministic;
