@@ -66,6 +66,13 @@ RUN ldd /program/usr/local/bin/maskrcnn >/libraries \
 # What glibc needs to look up hosts.
  && install -D /dev/null /system/etc/nsswitch.conf \
  && echo 'hosts: files dns' >/system/etc/nsswitch.conf \
+# The terms of what is Debian's here, and the licences that they name without their text.
+ && for package in ca-certificates libc6 libgcc-s1 libstdc++6; do \
+      install -D --mode=644 "/usr/share/doc/$package/copyright" "/system/usr/share/doc/$package/copyright" || exit 1; \
+    done \
+ && for licence in GPL-3 LGPL-2.1; do \
+      install -D --mode=644 "/usr/share/common-licenses/$licence" "/system/usr/share/common-licenses/$licence" || exit 1; \
+    done \
 # Mozilla's certificates as Debian packages them, without what the building machine may trust besides.
  && mkdir --parents /system/etc/ssl/certs \
  && cat /usr/share/ca-certificates/mozilla/*.crt >/system/etc/ssl/certs/ca-certificates.crt \
