@@ -1,5 +1,7 @@
 //! The command line: words to [`Args`]. Nothing is touched here but text.
 
+mod jobs;
+
 use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
@@ -109,7 +111,7 @@ pub struct Convert {
     #[command(flatten)]
     pub from: Inspect,
 
-    /// The file to write; one that is there is replaced
+    /// The file to write; one that an earlier conversion wrote is replaced, and no other
     #[arg(value_name = "OUT.safetensors")]
     pub to: PathBuf,
 
@@ -179,7 +181,9 @@ impl CommandLine {
     ///
     /// What there is to print: a mistake, help, the version.
     pub fn parse_words(words: impl IntoIterator<Item = OsString>) -> Result<Request, clap::Error> {
-        let Self { args, job } = Self::try_parse_from(words)?;
+        let words: Vec<_> = words.into_iter().collect();
+        let Self { args, job } = Self::try_parse_from(&words)
+            .map_err(|error| jobs::explained(error, words.get(1).and_then(|word| word.to_str())))?;
         if let Some(job) = job {
             return Ok(Request::Job(job));
         }
@@ -375,6 +379,12 @@ impl Args {
             (false, true) => Verbosity::Verbose,
             (false, false) => Verbosity::Normal,
         }
+    }
+
+    /// The first image and the words that start a job which it looks like, when it does.
+    pub fn meant_job(&self) -> Option<(&str, &'static str)> {
+        let first = self.images.first()?.to_str()?;
+        Some((first, jobs::meant(first)?))
     }
 
     /// The classes to report; none for all.

@@ -15,6 +15,7 @@ mod formula;
 mod golden;
 mod hostile_images;
 mod iexec;
+mod jobs;
 mod matterport;
 mod names;
 mod parity;
@@ -24,6 +25,9 @@ mod repository;
 mod segment;
 #[path = "../common/server.rs"]
 mod server;
+mod user;
 mod weights;
 mod weights_by_name;
+mod weights_convert;
+mod weights_kept;
 mod wrappers;
