@@ -131,7 +131,7 @@ pub struct Convert {
 /// What to do with weights that have a name.
 #[derive(Clone, Debug, Subcommand)]
 pub enum WeightsAction {
-    /// Lists names, sizes, mask AP on COCO as published, licences, and which are kept
+    /// Lists names, families, sizes, mask AP on COCO as published, licences, and which are kept
     List,
     /// Fetches weights, checks them and keeps them in the user's cache
     Fetch(FetchWeights),

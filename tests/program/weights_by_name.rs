@@ -222,6 +222,40 @@ fn a_name_mistyped_gets_the_nearest() {
 }
 
 #[test]
+fn what_publishers_call_weights_gets_our_name() {
+    let user = User::new();
+    for (word, name) in [
+        ("mask_rcnn_coco.h5", "matterport"),
+        ("MATTERPORT", "matterport"),
+        ("maskrcnn_resnet50_fpn_v2", "maskrcnn-v2"),
+        ("Detectron2-R50-3x", "detectron2-r50-3x"),
+        (
+            "COCO-InstanceSegmentation/mask_rcnn_R_101_FPN_3x.yaml",
+            "detectron2-r101-3x",
+        ),
+        (
+            "detectron2://COCO-InstanceSegmentation/mask_rcnn_R_50_FPN_3x/137849600/model_final_f10217.pkl",
+            "detectron2-r50-3x",
+        ),
+    ] {
+        let error = user.fails(&["-w", word, "a.png"]);
+        let expected =
+            format!("error: cannot load the weights `{word}`; did you mean those called `{name}`?");
+        assert!(error.starts_with(&expected), "{error}");
+    }
+    for args in [
+        &["-w", "resnet", "a.png"][..],
+        &["inspect", "resnet"],
+        &["convert", "resnet", "new.safetensors"],
+    ] {
+        let error = user.fails(args);
+        let expected = "error: cannot load the weights `resnet`; `maskrcnn weights` lists those \
+                        that have a name: ";
+        assert!(error.starts_with(expected), "{error}");
+    }
+}
+
+#[test]
 fn files_that_have_names_of_the_program_are_reached() {
     let user = User::new();
     fs::write(user.0.path().join("matterport"), content()).unwrap();

@@ -312,7 +312,7 @@ mod tests {
             (r#"{"categories": [{"id": 1}]}"#, "missing field `name`"),
             (
                 r#"{"names": ["a", "b"]}"#,
-                "missing field `categories` at line 1 column 23; of a Python dict or a JSON object of names make a \
+                "missing field `categories` at line 1 column 21; of a Python dict or a JSON object of names make a \
                  JSON list such as [\"person\", \"dog\"], or a text with a name a line",
             ),
             ("{0: 'a', 1: 'b'}", "of a Python dict or a JSON object"),
