@@ -182,8 +182,13 @@ impl CommandLine {
     /// What there is to print: a mistake, help, the version.
     pub fn parse_words(words: impl IntoIterator<Item = OsString>) -> Result<Request, clap::Error> {
         let words: Vec<_> = words.into_iter().collect();
-        let Self { args, job } = Self::try_parse_from(&words)
-            .map_err(|error| jobs::explained(error, words.get(1).and_then(|word| word.to_str())))?;
+        let Self { args, job } = Self::try_parse_from(&words).map_err(|error| {
+            let first = words.get(1).and_then(|word| word.to_str());
+            match first.and_then(jobs::mistyped) {
+                Some(message) if error.kind() == ErrorKind::UnknownArgument => usage_error(message),
+                _ => jobs::explained(error),
+            }
+        })?;
         if let Some(job) = job {
             return Ok(Request::Job(job));
         }

@@ -33,37 +33,37 @@ pub(super) fn meant(word: &str) -> Option<&'static str> {
         _ => None,
     };
     let near = JOBS.iter().filter_map(|(job, names)| {
-        let far = names.iter().filter_map(|name| distance(name)).min()?;
+        let far = names.iter().filter_map(&distance).min()?;
         Some((far, *job))
     });
     near.min_by_key(|(far, _)| *far).map(|(_, job)| job)
 }
 
-/// `error` of clap, with the job that was meant, where it stumbled over what is none. `first` is the
-/// first word behind the program's name.
-pub(super) fn explained(mut error: clap::Error, first: Option<&str>) -> clap::Error {
-    match error.kind() {
-        // Behind `weights`; clap itself knows what is mistyped.
-        ErrorKind::InvalidSubcommand if error.get(ContextKind::SuggestedSubcommand).is_none() => {
-            let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) else {
-                return error;
-            };
-            let job = meant(word).and_then(|job| job.strip_prefix("maskrcnn weights "));
-            if let Some(job) = job {
-                let job = ContextValue::Strings(vec![job.to_owned()]);
-                error.insert(ContextKind::SuggestedSubcommand, job);
-            }
-            error
-        }
-        // An option of the job, which images do not have.
-        ErrorKind::UnknownArgument => match first.and_then(|first| Some((first, meant(first)?))) {
-            Some((first, job)) if job.split(' ').nth(1) != Some(first) => super::usage_error(
-                format!("there is no job called `{first}`; did you mean `{job}`?"),
-            ),
-            _ => error,
-        },
-        _ => error,
+/// `error` of clap, with the job that was meant, where it stumbled over a word behind `weights` that is
+/// none, and does not know itself what was mistyped.
+pub(super) fn explained(mut error: clap::Error) -> clap::Error {
+    if error.kind() != ErrorKind::InvalidSubcommand
+        || error.get(ContextKind::SuggestedSubcommand).is_some()
+    {
+        return error;
     }
+    let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) else {
+        return error;
+    };
+    let job = meant(word).and_then(|job| job.strip_prefix("maskrcnn weights "));
+    if let Some(job) = job {
+        let job = ContextValue::Strings(vec![job.to_owned()]);
+        error.insert(ContextKind::SuggestedSubcommand, job);
+    }
+    error
+}
+
+/// What to say when an option is not one of the main job, and `first`, the first word behind the
+/// program's name, looks like the job that has it.
+pub(super) fn mistyped(first: &str) -> Option<String> {
+    let job = meant(first)?;
+    let is_it = job.split(' ').nth(1) == Some(first);
+    (!is_it).then(|| format!("there is no job called `{first}`; did you mean `{job}`?"))
 }
 
 #[cfg(test)]
