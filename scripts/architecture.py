@@ -60,7 +60,7 @@ DOORS = {
 # Crates that stand nowhere but in these folders or files.
 ALONE = {
     "tch": ["crates/maskrcnn/src/nn", "crates/maskrcnn/src/detector", "crates/maskrcnn/src/runtime"],
-    "clap": ["src/cli.rs", "src/iexec", "src/main.rs", "src/options.rs", "src/lib.rs"],
+    "clap": ["src/cli.rs", "src/cli", "src/iexec", "src/main.rs", "src/options.rs", "src/lib.rs"],
     "indicatif": ["src/terminal.rs"],
     "ureq": ["crates/intake/src/fetch"],
 }

@@ -1,5 +1,7 @@
 //! The command line: words to [`Args`]. Nothing is touched here but text.
 
+mod jobs;
+
 use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
@@ -117,7 +119,7 @@ pub struct Convert {
     #[command(flatten)]
     pub from: Inspect,
 
-    /// The file to write; one that is there is replaced
+    /// The file to write; one that an earlier conversion wrote is replaced, and no other
     #[arg(value_name = "OUT.safetensors")]
     pub to: PathBuf,
 
@@ -129,7 +131,7 @@ pub struct Convert {
 /// What to do with weights that have a name.
 #[derive(Clone, Debug, Subcommand)]
 pub enum WeightsAction {
-    /// Lists names, sizes, mask AP on COCO as published, licences, and which are kept
+    /// Lists names, families, sizes, mask AP on COCO as published, licences, and which are kept
     List,
     /// Fetches weights, checks them and keeps them in the user's cache
     Fetch(FetchWeights),
@@ -179,7 +181,14 @@ impl CommandLine {
     ///
     /// What there is to print: a mistake, help, the version.
     pub fn parse_words(words: impl IntoIterator<Item = OsString>) -> Result<Request, clap::Error> {
-        let Self { args, job } = Self::try_parse_from(words)?;
+        let words: Vec<_> = words.into_iter().collect();
+        let Self { args, job } = Self::try_parse_from(&words).map_err(|error| {
+            let first = words.get(1).and_then(|word| word.to_str());
+            match first.and_then(jobs::mistyped) {
+                Some(message) if error.kind() == ErrorKind::UnknownArgument => usage_error(message),
+                _ => jobs::explained(error),
+            }
+        })?;
         if let Some(job) = job {
             return Ok(Request::Job(job));
         }
@@ -375,6 +384,12 @@ impl Args {
             (false, true) => Verbosity::Verbose,
             (false, false) => Verbosity::Normal,
         }
+    }
+
+    /// The first image and the words that start a job which it looks like, when it does.
+    pub fn meant_job(&self) -> Option<(&str, &'static str)> {
+        let first = self.images.first()?.to_str()?;
+        Some((first, jobs::meant(first)?))
     }
 
     /// The classes to report; none for all.

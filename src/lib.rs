@@ -17,6 +17,7 @@ pub mod verbosity;
 pub mod weights;
 
 use std::env;
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -53,7 +54,10 @@ pub fn main() -> ExitCode {
 /// there is to do.
 fn command_line() -> bool {
     match CommandLine::parse_words(env::args_os()) {
-        Ok(Request::Segment(args)) => segment(*args),
+        Ok(Request::Segment(args)) => {
+            refuse_mistyped_job(&args);
+            segment(*args)
+        }
         Ok(Request::Job(job)) => match do_job(job) {
             Ok(()) => true,
             Err(error) => {
@@ -63,6 +67,20 @@ fn command_line() -> bool {
         },
         Err(error) => error.exit(),
     }
+}
+
+/// Ends the program when the first image is not there and has nearly the name of a job.
+fn refuse_mistyped_job(args: &Args) {
+    let Some((word, meant)) = args.meant_job() else {
+        return;
+    };
+    // A link that leads nowhere is an image that cannot be read.
+    if Path::new(word).symlink_metadata().is_ok() {
+        return;
+    }
+    let message =
+        format!("there is neither an image nor a job called `{word}`; did you mean `{meant}`?");
+    cli::usage_error(message).exit()
 }
 
 /// A job beside the main one.

@@ -14,7 +14,9 @@ use super::timed::Timed;
 use crate::errors::Code;
 use crate::options::Options;
 use crate::terminal::Terminal;
-use crate::weights::{Named, Source, catalogue};
+use crate::weights::{Named, Source, cannot_load};
+
+const CANNOT_REWIND: &str = "cannot go back to the beginning of a temporary file";
 
 /// A network and what reports say about it.
 pub(super) struct Model {
@@ -114,20 +116,6 @@ fn baked() -> Option<Source> {
     path.is_file().then_some(Source::At(Address::File(path)))
 }
 
-/// What was to be done with the weights at `address`, and whether a name was meant.
-fn cannot_load(address: &Address) -> String {
-    let meant = match address {
-        Address::File(path) if !path.exists() => path.to_str().and_then(catalogue::nearest),
-        _ => None,
-    };
-    match meant {
-        Some(name) => {
-            format!("cannot load the weights `{address}`; did you mean those called `{name}`?")
-        }
-        None => format!("cannot load the weights `{address}`"),
-    }
-}
-
 /// Weights of the catalogue: out of the cache, where there is one, fetched into it when they are not
 /// there.
 fn by_name(
@@ -142,11 +130,16 @@ fn by_name(
         cache,
     } = named;
     match cache {
-        None => fetch(address, read, fetcher, terminal),
+        None => {
+            let mut file = download(address, fetcher, terminal)?;
+            file.rewind().context(CANNOT_REWIND)?;
+            named.check_fetched(&file)?;
+            mapped(&file, read)
+        }
         Some(cache) => {
             let path = Timed::of(|| cache.fetch(entry, address, fetcher, terminal))?;
             terminal.stage(&"fetch the weights", path.took);
-            Ok(Weights::open_with(&path.value, &read)?)
+            named.open_kept(cache, &read)
         }
     }
 }
@@ -181,21 +174,24 @@ fn open(address: &Address, fetcher: &Fetcher, terminal: &Terminal) -> Result<Fil
         }),
         None => {
             let mut file = download(address, fetcher, terminal)?;
-            file.rewind()
-                .context("cannot go back to the beginning of a temporary file")?;
+            file.rewind().context(CANNOT_REWIND)?;
             Ok(file)
         }
     }
 }
 
-/// The weights at `address`, mapped from a temporary file that has no name.
+/// The weights at `address`.
 fn fetch(
     address: &Address,
-    mut read: ReadOptions,
+    read: ReadOptions,
     fetcher: &Fetcher,
     terminal: &Terminal,
 ) -> Result<Weights> {
-    let file = download(address, fetcher, terminal)?;
+    mapped(&download(address, fetcher, terminal)?, read)
+}
+
+/// Weights, mapped from a temporary file that has no name.
+fn mapped(file: &File, mut read: ReadOptions) -> Result<Weights> {
     // The path under which a process finds its own open files.
     let path = format!("/dev/fd/{}", file.as_raw_fd());
     // What stands beside it there is this process's own.

@@ -2,17 +2,15 @@
 
 use std::env;
 use std::fs::{self, File, TryLockError};
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
-use data_encoding::HEXLOWER;
+use anyhow::{Context, Result};
 use intake::{Address, Fetcher};
-use md5::Md5;
-use sha2::{Digest, Sha256};
 
 use super::catalogue::Entry;
+use super::check::{self, Found, Sums};
 use crate::errors::{Code, OrCode};
 use crate::terminal::Terminal;
 
@@ -55,13 +53,37 @@ impl Cache {
     }
 
     /// The sum that these weights must have: the publisher's, or the one that they had when they
-    /// were fetched, where that is all there is to go by.
+    /// were fetched, where that is all there is to go by. None when it was not written down, or is
+    /// lost.
     pub fn sum(&self, entry: &Entry) -> Option<String> {
         let known = entry.sha256.map(str::to_owned);
         known.or_else(|| {
             let line = fs::read_to_string(self.sum_path(entry)).ok()?;
-            Some(line.split_whitespace().next()?.to_owned())
+            let sum = line.split_whitespace().next()?;
+            let is_sum = sum.len() == 64 && sum.bytes().all(|byte| byte.is_ascii_hexdigit());
+            is_sum.then(|| sum.to_owned())
         })
+    }
+
+    /// Compares these weights, which are kept, with their sum. Where that is lost, they are looked at
+    /// as if they were just fetched, and it is written down again.
+    ///
+    /// # Errors
+    ///
+    /// When they cannot be read, or are others, with the remedy.
+    pub fn verify(&self, entry: &Entry) -> Result<()> {
+        let path = self.path(entry);
+        let Some(expected) = self.sum(entry) else {
+            let sha256 = check::examine(entry, &path, Found::Kept)?;
+            // A cache that others filled may be read-only: then it is looked at each time.
+            self.write_sum(entry, &sha256).ok();
+            return Ok(());
+        };
+        let sums = File::open(&path)
+            .and_then(|file| Sums::of(file, entry))
+            .with_context(|| format!("cannot read `{}`", path.display()))
+            .or_code(Code::Cache)?;
+        Found::Kept.compare_sha256(entry, Some(&expected), &sums.sha256)
     }
 
     /// Fetches these weights from `address` unless they are there, and checks them. What an earlier
@@ -180,36 +202,17 @@ impl Cache {
     /// Checks what was fetched and gives it its name.
     fn settle(&self, entry: &Entry, file: &File) -> Result<()> {
         let partial = self.partial_path(entry);
-        let Sums { bytes, sha256, md5 } = sums_of(&partial)
-            .with_context(|| format!("cannot read `{}`", partial.display()))
-            .or_code(Code::Cache)?;
-        let differs = |what: &str, expected: &str, found: &str| {
-            let name = entry.name;
-            Err(Code::WeightsChecksum.error(format!(
-                "these are not the weights {name}: expected {what} {expected}, found {found}; they \
-                 were damaged on the way, or the server has others"
-            )))
-        };
-        if let Some(expected) = entry.bytes.filter(|expected| *expected != bytes) {
-            return differs(
-                "a size in bytes of",
-                &expected.to_string(),
-                &bytes.to_string(),
-            );
-        }
-        if let Some(expected) = entry.sha256.filter(|expected| *expected != sha256) {
-            return differs("the SHA-256", expected, &sha256);
-        }
-        let is_other = |expected: &&str| !md5.starts_with(expected);
-        if let Some(expected) = entry.md5_prefix.filter(is_other) {
-            return differs("an MD5 that begins with", expected, &md5);
-        }
-        let line = format!("{sha256}  {}\n", entry.file());
+        let sha256 = check::examine(entry, &partial, Found::Fetched)?;
         file.sync_all()
-            .and_then(|()| fs::write(self.sum_path(entry), line))
+            .and_then(|()| self.write_sum(entry, &sha256))
             .and_then(|()| fs::rename(&partial, self.path(entry)))
             .with_context(|| format!("cannot write to `{}`", self.directory.display()))
             .or_code(Code::Cache)
+    }
+
+    fn write_sum(&self, entry: &Entry, sha256: &str) -> io::Result<()> {
+        let line = format!("{sha256}  {}\n", entry.file());
+        fs::write(self.sum_path(entry), line)
     }
 
     fn partial_path(&self, entry: &Entry) -> PathBuf {
@@ -221,53 +224,9 @@ impl Cache {
     }
 }
 
-/// Refuses weights that have another sum than they must have.
-///
-/// # Errors
-///
-/// Then.
-pub fn check(entry: &Entry, expected: Option<&str>, found: &str) -> Result<()> {
-    match expected.filter(|expected| *expected != found) {
-        None => Ok(()),
-        Some(expected) => {
-            let name = entry.name;
-            bail!(Code::WeightsChecksum.error(format!(
-                "these are not the weights {name}: expected the SHA-256 {expected}, found {found}; \
-                 `maskrcnn weights remove {name}` removes what is kept of them"
-            )))
-        }
-    }
-}
-
 /// Whether `file` is what `path` leads to.
 fn is_at(file: &File, path: &Path) -> bool {
     let number = |data: fs::Metadata| (data.dev(), data.ino());
     let here = file.metadata().map(number).ok();
     here.is_some() && here == fs::metadata(path).map(number).ok()
-}
-
-/// What is compared of a file, sums in hex.
-struct Sums {
-    bytes: u64,
-    sha256: String,
-    md5: String,
-}
-
-fn sums_of(path: &Path) -> io::Result<Sums> {
-    let mut file = File::open(path)?;
-    let (mut sha256, mut md5) = (Sha256::new(), Md5::new());
-    let (mut bytes, mut chunk) = (0, vec![0; 1 << 20]);
-    loop {
-        let read = file.read(&mut chunk)?;
-        if read == 0 {
-            return Ok(Sums {
-                bytes,
-                sha256: HEXLOWER.encode(&sha256.finalize()),
-                md5: HEXLOWER.encode(&md5.finalize()),
-            });
-        }
-        sha256.update(&chunk[..read]);
-        md5.update(&chunk[..read]);
-        bytes += read as u64;
-    }
 }

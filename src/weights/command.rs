@@ -15,25 +15,34 @@ use crate::terminal::Terminal;
 /// The table of all weights, as it is printed.
 pub fn list(cache: Option<&Cache>) -> String {
     let mut table = String::new();
-    let mut row = |cells: [&str; 6]| {
-        let [name, size, ap, licence, here, network] = cells;
-        let line = format!("{name:<19} {size:>7}  {ap:>7}  {licence:<13} {here:<8} {network}");
+    let mut row = |cells: [&str; 7]| {
+        let [name, family, size, ap, licence, here, network] = cells;
+        let line = format!(
+            "{name:<19} {family:<15} {size:>7}  {ap:>7}  {licence:<13} {here:<5} {network}"
+        );
         writeln!(table, "{}", line.trim_end()).expect("text takes text");
     };
-    row(["name", "size", "mask AP", "licence", "kept", "network"]);
+    row([
+        "name", "family", "size", "mask AP", "licence", "kept", "network",
+    ]);
     for entry in &CATALOGUE {
         let is_embedded = entry.address(None).is_none();
-        let size = match entry.bytes {
-            Some(bytes) => format!("{:.0} MB", bytes as f64 / 1e6),
-            None => String::new(),
-        };
+        let size = entry.size.to_string();
         let ap = entry
             .mask_ap
             .map(|ap| format!("{ap:.1}"))
             .unwrap_or_default();
         let is_here = is_embedded || cache.is_some_and(|cache| cache.holds(entry));
         let here = if is_here { "yes" } else { "no" };
-        row([entry.name, &size, &ap, entry.licence, here, entry.network]);
+        row([
+            entry.name,
+            entry.family,
+            &size,
+            &ap,
+            entry.licence,
+            here,
+            entry.network,
+        ]);
     }
     table
 }
@@ -54,6 +63,9 @@ pub fn fetch(
         return Ok(format!("{name}: part of the program"));
     };
     let cache = of_user()?;
+    if cache.holds(entry) {
+        cache.verify(entry)?;
+    }
     let fetcher = Fetcher::new(options, Arc::new(terminal.transfers()));
     let path = cache
         .fetch(entry, &address, &fetcher, terminal)

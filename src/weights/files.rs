@@ -3,15 +3,17 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::fs::{self, File};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use intake::Address;
 use maskrcnn::blueprint::{BackboneBlueprint, Block};
 use maskrcnn::checkpoint::{Checkpoint, StateDict};
 use maskrcnn::{Device, Fit, MaskRcnn, Precision, ReadOptions, Weights};
 
-use super::{Cache, Source};
+use super::destination::Destination;
+use super::{Cache, Named, Source, cannot_load};
 use crate::cli::{Convert, Inspect};
 use crate::errors::Code;
 
@@ -76,12 +78,7 @@ pub fn inspect(args: &Inspect) -> Result<(String, Result<()>)> {
 ///
 /// When the checkpoint cannot be read or is no network, or the file cannot be written.
 pub fn convert(args: &Convert) -> Result<String> {
-    if let Some(from) = path(&args.from)?
-        && same(&from, &args.to)
-    {
-        let message = format!("refused to replace `{}` by itself", from.display());
-        return Err(Code::ReplacesInput.error(message));
-    }
+    let destination = Destination::new(&args.to, path(&args.from)?.as_deref())?;
     let weights = adapted(open(&args.from)?, &args.from)?;
     let (family, classes) = (weights.family().to_owned(), weights.labels().count());
     let precision = if args.half {
@@ -89,14 +86,20 @@ pub fn convert(args: &Convert) -> Result<String> {
     } else {
         Precision::Single
     };
-    weights.save(&args.to, precision)?;
-    // What cannot be built would be no checkpoint: it shows here and not at the user's.
-    let written = Weights::open(&args.to)?;
-    let sha256 = written.sha256();
-    if let Err(error) = MaskRcnn::new(written, Device::Cpu) {
-        fs::remove_file(&args.to).ok();
-        return Err(error).context("it is no whole network");
-    }
+    let sha256 = destination.write(|path| {
+        weights.save(path, precision).map_err(|error| match error {
+            maskrcnn::Error::WriteFile { source, .. } => maskrcnn::Error::WriteFile {
+                path: args.to.clone(),
+                source,
+            },
+            other => other,
+        })?;
+        // What cannot be built would be no checkpoint: it shows here and not at the user's.
+        let written = Weights::open(path)?;
+        let sha256 = written.sha256();
+        MaskRcnn::new(written, Device::Cpu).context("it is no whole network")?;
+        Ok(sha256)
+    })?;
     let to = args.to.display();
     Ok(format!(
         "{to}: {family}, {classes} classes, sha256 {sha256}"
@@ -105,20 +108,26 @@ pub fn convert(args: &Convert) -> Result<String> {
 
 /// The weights with the blueprint and the names of classes that the words name.
 fn adapted(mut weights: Weights, args: &Inspect) -> Result<Weights> {
-    let document = |path: &Path| {
-        File::open(path).with_context(|| format!("cannot open the file `{}`", path.display()))
-    };
     if let Some(path) = &args.blueprint {
-        let with_blueprint = weights.with_blueprint(document(path)?);
+        let with_blueprint = document(path).and_then(|json| Ok(weights.with_blueprint(json)?));
         weights = with_blueprint
             .with_context(|| format!("cannot use the blueprint `{}`", path.display()))?;
     }
     if let Some(path) = &args.labels {
-        let with_labels = weights.with_labels(document(path)?);
+        let with_labels = document(path).and_then(|labels| Ok(weights.with_labels(labels)?));
         weights =
             with_labels.with_context(|| format!("cannot use the labels `{}`", path.display()))?;
     }
     Ok(weights)
+}
+
+/// A file that is given beside the weights, opened.
+fn document(path: &Path) -> Result<File> {
+    let opened = File::open(path).map_err(|source| maskrcnn::Error::ReadFile {
+        path: path.to_owned(),
+        source,
+    });
+    Ok(opened?)
 }
 
 fn options(args: &Inspect) -> ReadOptions {
@@ -127,37 +136,63 @@ fn options(args: &Inspect) -> ReadOptions {
     read
 }
 
+/// Which weights are meant.
+enum Meant {
+    /// Those that are part of the program.
+    Embedded,
+    /// Those in a file.
+    File(Address, PathBuf),
+    /// Those that are kept, under their name.
+    Kept(Named, Cache),
+}
+
 fn open(args: &Inspect) -> Result<Weights> {
-    match path(args)? {
-        None => Ok(Weights::embedded()?),
-        Some(path) => Weights::open_with(&path, &options(args))
-            .with_context(|| format!("cannot load the weights `{}`", path.display())),
+    match meant(args)? {
+        Meant::Embedded => Ok(Weights::embedded()?),
+        Meant::File(address, path) => {
+            Weights::open_with(&path, &options(args)).with_context(|| cannot_load(&address))
+        }
+        Meant::Kept(named, cache) => {
+            let opened = named.open_kept(&cache, &options(args));
+            let checked = opened.and_then(|weights| {
+                named.check(&weights.sha256())?;
+                Ok(weights)
+            });
+            checked.with_context(|| format!("cannot load the weights {}", named.entry.name))
+        }
     }
 }
 
 /// The file that is meant; none for the weights that are part of the program.
 fn path(args: &Inspect) -> Result<Option<PathBuf>> {
+    Ok(match meant(args)? {
+        Meant::Embedded => None,
+        Meant::File(_, path) => Some(path),
+        Meant::Kept(named, cache) => Some(cache.path(named.entry)),
+    })
+}
+
+fn meant(args: &Inspect) -> Result<Meant> {
     match Source::new(&args.file, None, Cache::of_user()) {
-        Source::Embedded => Ok(None),
-        Source::At(address) => match address.path() {
-            Some(path) => Ok(Some(path.to_owned())),
+        Source::Embedded => Ok(Meant::Embedded),
+        Source::At(address) => match address.path().map(Path::to_owned) {
+            Some(path) => Ok(Meant::File(address, path)),
             None => Err(Code::CommandLine.error(format!(
                 "expected a file, found the address `{address}`; fetch it first"
             ))),
         },
         Source::Named(named) => {
-            let name = named.entry.name;
-            let kept = named
-                .cache
-                .as_ref()
-                .filter(|cache| cache.holds(named.entry));
-            let kept = kept.map(|cache| cache.path(named.entry));
-            kept.map(Some).ok_or_else(|| {
-                Code::UnknownWeights.error(format!(
-                    "the weights {name} are not kept here; `maskrcnn weights fetch {name}` fetches \
-                     them"
-                ))
-            })
+            let kept = named.cache.clone();
+            match kept.filter(|cache| cache.holds(named.entry)) {
+                Some(cache) => Ok(Meant::Kept(named, cache)),
+                None => {
+                    let name = named.entry.name;
+                    Err(Code::UnknownWeights.error(format!(
+                        "the weights {name} are not kept here; `maskrcnn weights fetch {name}` \
+                         fetches them"
+                    )))
+                }
+            }
         }
     }
 }
@@ -253,12 +288,6 @@ fn backbone(blueprint: &BackboneBlueprint) -> String {
         (groups, width) => format!("ResNeXt-{depth} {groups}x{width}d"),
     };
     format!("{name}, norm epsilon {}", resnet.norm_epsilon)
-}
-
-/// Whether two paths lead to one file.
-fn same(a: &Path, b: &Path) -> bool {
-    let file = |path: &Path| fs::canonicalize(path).ok();
-    file(a).is_some_and(|a| file(b) == Some(a))
 }
 
 #[cfg(test)]

@@ -3,16 +3,21 @@
 
 mod cache;
 pub mod catalogue;
+mod check;
 pub mod command;
+mod destination;
 pub mod files;
 
 pub use cache::Cache;
 pub use catalogue::Entry;
 
 use std::ffi::OsStr;
+use std::fs::File;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
+use check::{Found, Sums};
 use intake::Address;
+use maskrcnn::{ReadOptions, Weights};
 use url::Url;
 
 /// Where the weights of a run come from.
@@ -38,17 +43,68 @@ pub struct Named {
 }
 
 impl Named {
+    /// These weights out of the cache, where they are; [`check`](Self::check) compares their sum.
+    ///
+    /// # Errors
+    ///
+    /// When they cannot be read: where they were damaged, with the remedy.
+    pub fn open_kept(&self, cache: &Cache, options: &ReadOptions) -> Result<Weights> {
+        if cache.sum(self.entry).is_none() {
+            cache.verify(self.entry)?;
+        }
+        Weights::open_with(&cache.path(self.entry), options).or_else(|error| {
+            cache.verify(self.entry)?;
+            Err(error.into())
+        })
+    }
+
     /// Refuses weights that have another SHA-256, in hex, than those of this name must have.
     ///
     /// # Errors
     ///
     /// Then.
     pub fn check(&self, sha256: &str) -> Result<()> {
-        let sum = match &self.cache {
-            Some(cache) => cache.sum(self.entry),
-            None => self.entry.sha256.map(str::to_owned),
+        let (found, sum) = match &self.cache {
+            Some(cache) => (Found::Kept, cache.sum(self.entry)),
+            None => (Found::Fetched, self.entry.sha256.map(str::to_owned)),
         };
-        cache::check(self.entry, sum.as_deref(), sha256)
+        found.compare_sha256(self.entry, sum.as_deref(), sha256)
+    }
+
+    /// Refuses a file, open at its beginning, that was fetched and is another than the one of this
+    /// name. Leaves the SHA-256 to [`check`](Self::check), as reports need it anyway, unless the
+    /// file has to be read here.
+    ///
+    /// # Errors
+    ///
+    /// Then, and when it cannot be read.
+    pub fn check_fetched(&self, file: &File) -> Result<()> {
+        if self.entry.md5_prefix.is_none() {
+            return Ok(());
+        }
+        let sums = Sums::of(file, self.entry).context("cannot read a temporary file")?;
+        sums.compare(self.entry, Found::Fetched)
+    }
+}
+
+/// What was to be done with the weights at `address`, and whether a name was meant.
+pub fn cannot_load(address: &Address) -> String {
+    let (word, is_there) = match address {
+        Address::File(path) => (path.to_string_lossy().into_owned(), path.exists()),
+        // Such as `detectron2://…/model_final_f10217.pkl`, which its own programs know.
+        Address::Unusable(_) => (address.file_name(), false),
+        _ => (String::new(), true),
+    };
+    let what = format!("cannot load the weights `{address}`");
+    if is_there {
+        return what;
+    }
+    match catalogue::nearest(&word) {
+        Some(name) => format!("{what}; did you mean those called `{name}`?"),
+        None if catalogue::is_bare(&word) => {
+            format!("{what}; `maskrcnn weights` lists those that have a name")
+        }
+        None => what,
     }
 }
 

@@ -16,6 +16,7 @@ mod formula;
 mod golden;
 mod hostile_images;
 mod iexec;
+mod jobs;
 mod matterport;
 mod names;
 mod parity;
@@ -25,6 +26,9 @@ mod repository;
 mod segment;
 #[path = "../common/server.rs"]
 mod server;
+mod user;
 mod weights;
 mod weights_by_name;
+mod weights_convert;
+mod weights_kept;
 mod wrappers;

@@ -1,124 +1,9 @@
 //! Weights that have a name: fetched once from a mirror on this machine, checked, and kept.
 
 use std::fs;
-use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
-use std::sync::OnceLock;
 
-use md5::{Digest, Md5};
-use tempfile::TempDir;
-
-use crate::repository::{PROGRAM, repository};
-use crate::server::{Connection, Server, answer};
-
-/// Weights of which neither size nor SHA-256 is known, so that a mirror can have others.
-const NAME: &str = "detectron2-r101-3x";
-const FILE: &str = "model_final_a3ec72.pkl";
-
-/// What the mirror has under that name: a network that every test can afford, the last of its
-/// numbers (f16) changed in their lower bytes, so that its MD5 begins as the file's name says.
-fn content() -> Vec<u8> {
-    static CONTENT: OnceLock<Vec<u8>> = OnceLock::new();
-    const EXPECTED: [u8; 3] = [0xa3, 0xec, 0x72];
-    let found = CONTENT.get_or_init(|| {
-        let mut bytes = fs::read(repository("weights/compact.safetensors")).unwrap();
-        let end = bytes.len() - 8;
-        let (mut last, first) = ([0; 8], Md5::new_with_prefix(&bytes[..end]));
-        last.copy_from_slice(&bytes[end..]);
-        let changed = (0..u32::MAX).map(|number| {
-            let mut last = last;
-            for (place, byte) in number.to_le_bytes().into_iter().enumerate() {
-                last[2 * place] = byte;
-            }
-            last
-        });
-        let is_it = |last: &[u8; 8]| first.clone().chain_update(last).finalize()[..3] == EXPECTED;
-        let last = changed.into_iter().find(is_it).unwrap();
-        bytes[end..].copy_from_slice(&last);
-        bytes
-    });
-    found.clone()
-}
-
-/// A user with an empty cache and an image.
-struct User(TempDir);
-
-impl User {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let image = repository("tests/fixtures/images/png-rgb.png");
-        fs::copy(image, folder.path().join("a.png")).unwrap();
-        Self(folder)
-    }
-
-    fn kept(&self, file: &str) -> PathBuf {
-        self.0.path().join("cache/maskrcnn").join(file)
-    }
-
-    fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(PROGRAM);
-        for name in ["http_proxy", "https_proxy", "all_proxy", "no_proxy"] {
-            command.env_remove(name).env_remove(name.to_uppercase());
-        }
-        command
-            .args(args)
-            .current_dir(&self.0)
-            .env("XDG_CACHE_HOME", self.0.path().join("cache"))
-            .env_remove("MASKRCNN_MIRROR")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        command
-    }
-
-    /// Standard output of a run that succeeds.
-    fn succeeds(&self, args: &[&str]) -> String {
-        let run = self.command(args).output().unwrap();
-        assert!(run.status.success(), "{args:?}: {}", text(&run.stderr));
-        text(&run.stdout)
-    }
-
-    /// Standard error of a run that fails with status 1.
-    fn fails(&self, args: &[&str]) -> String {
-        let run: Output = self.command(args).output().unwrap();
-        assert_eq!(
-            run.status.code(),
-            Some(1),
-            "{args:?}: {}",
-            text(&run.stdout)
-        );
-        text(&run.stderr)
-    }
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).unwrap()
-}
-
-/// A mirror that gives everybody `content`, or the part of it that is asked for.
-fn mirror(content: Vec<u8>) -> Server {
-    Server::new(move |_, head, connection| give(&content, head, connection))
-}
-
-fn give(content: &[u8], head: &str, connection: &mut dyn Connection) {
-    match first_byte(head) {
-        None => answer(connection, "200 OK", "", content),
-        Some(first) if first < content.len() => {
-            let (last, all) = (content.len() - 1, content.len());
-            let range = format!("content-range: bytes {first}-{last}/{all}\r\n");
-            answer(connection, "206 Partial Content", &range, &content[first..]);
-        }
-        Some(_) => answer(connection, "416 Range Not Satisfiable", "", b""),
-    }
-}
-
-fn first_byte(head: &str) -> Option<usize> {
-    let head = head.to_ascii_lowercase();
-    let range = head
-        .lines()
-        .find_map(|line| line.strip_prefix("range: bytes="))?;
-    range.strip_suffix('-')?.parse().ok()
-}
+use crate::server::Server;
+use crate::user::{FILE, NAME, User, content, first_byte, give, mirror, text};
 
 #[test]
 fn weights_are_listed_without_a_network_or_a_home() {
@@ -130,17 +15,17 @@ fn weights_are_listed_without_a_network_or_a_home() {
         .unwrap();
     let table = text(&run.stdout);
     for words in [
-        "compact             ",
-        "maskrcnn-v1          178 MB     34.6  BSD-3-Clause  no",
-        "maskrcnn-v2          186 MB     41.8  BSD-3-Clause  no",
-        "matterport           258 MB           MIT           no",
-        "detectron2-r50-3x    178 MB     37.2  CC-BY-SA-3.0  no",
-        "detectron2-r101-3x ",
-        "detectron2-x101-3x ",
+        "name                family             size  mask AP  licence       kept",
+        "compact             compact           12 MB           MIT           yes",
+        "maskrcnn-v1         torchvision-v1   178 MB     34.6  BSD-3-Clause  no",
+        "maskrcnn-v2         torchvision-v2   186 MB     41.8  BSD-3-Clause  no",
+        "matterport          matterport       258 MB           MIT           no",
+        "detectron2-r50-3x   detectron2       178 MB     37.2  CC-BY-SA-3.0  no",
+        "detectron2-r101-3x  detectron2      ~254 MB     38.6  CC-BY-SA-3.0  no",
+        "detectron2-x101-3x  detectron2      ~431 MB     39.5  CC-BY-SA-3.0  no",
     ] {
         assert!(table.contains(words), "{words}\n{table}");
     }
-    assert!(table.lines().nth(1).unwrap().contains("MIT           yes"));
 }
 
 #[test]
@@ -334,6 +219,40 @@ fn a_name_mistyped_gets_the_nearest() {
     assert!(error.contains(expected), "{error}");
     let error = user.fails(&["-w", "holiday.pth", "a.png"]);
     assert!(!error.contains("did you mean"), "{error}");
+}
+
+#[test]
+fn what_publishers_call_weights_gets_our_name() {
+    let user = User::new();
+    for (word, name) in [
+        ("mask_rcnn_coco.h5", "matterport"),
+        ("MATTERPORT", "matterport"),
+        ("maskrcnn_resnet50_fpn_v2", "maskrcnn-v2"),
+        ("Detectron2-R50-3x", "detectron2-r50-3x"),
+        (
+            "COCO-InstanceSegmentation/mask_rcnn_R_101_FPN_3x.yaml",
+            "detectron2-r101-3x",
+        ),
+        (
+            "detectron2://COCO-InstanceSegmentation/mask_rcnn_R_50_FPN_3x/137849600/model_final_f10217.pkl",
+            "detectron2-r50-3x",
+        ),
+    ] {
+        let error = user.fails(&["-w", word, "a.png"]);
+        let expected =
+            format!("error: cannot load the weights `{word}`; did you mean those called `{name}`?");
+        assert!(error.starts_with(&expected), "{error}");
+    }
+    for args in [
+        &["-w", "resnet", "a.png"][..],
+        &["inspect", "resnet"],
+        &["convert", "resnet", "new.safetensors"],
+    ] {
+        let error = user.fails(args);
+        let expected = "error: cannot load the weights `resnet`; `maskrcnn weights` lists those \
+                        that have a name: ";
+        assert!(error.starts_with(expected), "{error}");
+    }
 }
 
 #[test]

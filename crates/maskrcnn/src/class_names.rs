@@ -94,7 +94,8 @@ pub(crate) fn read(reader: impl Read, slots: i64) -> Result<Labels> {
     of_names(names, slots)
 }
 
-const NO_LIST: &str = "expected a JSON list of names, or of objects with `id` and `name`";
+const NO_LIST: &str = "expected a JSON list of names, such as [\"person\", \"dog\"] with double quotes, \
+                       or of objects with `id` and `name`; a text with a name a line is read, too";
 
 fn unusable(reason: String) -> Error {
     Error::Labels { reason }
@@ -131,9 +132,15 @@ fn json_error(error: &serde_json::Error, at_limit: bool) -> Error {
         ));
     }
     let reason = crate::checkpoint::printable(&error.to_string());
-    unusable(format!(
-        "expected COCO annotations with `categories`, each with `id` and `name`: {reason}"
-    ))
+    let what = "expected COCO annotations with `categories`, each with `id` and `name`";
+    // What is no such thing at all: `{0: 'person'}`, `{"0": "person"}`.
+    let remedy = if error.is_syntax() || reason.starts_with("missing field `categories`") {
+        "; of a Python dict or a JSON object of names make a JSON list such as [\"person\", \"dog\"], or \
+         a text with a name a line"
+    } else {
+        ""
+    };
+    unusable(format!("{what}: {reason}{remedy}"))
 }
 
 /// All of a short text.
@@ -303,7 +310,16 @@ mod tests {
     fn what_is_no_list_of_names_is_refused() {
         for (text, hint) in [
             (r#"{"categories": [{"id": 1}]}"#, "missing field `name`"),
-            (r#"{"names": ["a", "b"]}"#, "missing field `categories`"),
+            (
+                r#"{"names": ["a", "b"]}"#,
+                "missing field `categories` at line 1 column 21; of a Python dict or a JSON object of names make a \
+                 JSON list such as [\"person\", \"dog\"], or a text with a name a line",
+            ),
+            ("{0: 'a', 1: 'b'}", "of a Python dict or a JSON object"),
+            (
+                "['a', 'b']",
+                "such as [\"person\", \"dog\"] with double quotes",
+            ),
             (r#"["a", 1]"#, "expected a JSON list of names"),
             (r#"["a", {"id": 1, "name": "b"}]"#, "expected a JSON list"),
             ("[\"a\"", "expected a JSON list of names"),

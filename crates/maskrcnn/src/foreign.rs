@@ -68,7 +68,11 @@ fn files_that_are_no_checkpoint_are_named() {
             zip(&["metadata.json", "config.json", "model.weights.h5"]),
             "a Keras archive",
         ),
-        (zip(&["conv.npy"]), "an archive of NumPy arrays"),
+        (
+            zip(&["conv.npy"]),
+            "an archive of NumPy arrays (write them anew with safetensors.numpy.save_file(\
+             dict(numpy.load(\"weights.npz\")), \"weights.safetensors\"))",
+        ),
         (
             file("foreign/stable_baselines3.zip"),
             "a zip archive with a checkpoint in it (unpack it first)",

@@ -1,7 +1,7 @@
 //! A blueprint that a user lays over the one of a family or of a file: JSON with those fields that
 //! differ.
 
-use std::io::{BufReader, Read};
+use std::io::Read;
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -21,15 +21,24 @@ impl Blueprint {
     /// [`Error::Blueprint`], with the path of the field, when there is no such field, it cannot have
     /// this value, or the whole is refused by [`check`](Self::check).
     pub(crate) fn overlaid(&self, json: impl Read) -> Result<Self> {
-        let mut json = BufReader::new(json.take(LARGEST + 1));
-        let overlay = serde_json::from_reader(&mut json);
-        if json.get_ref().limit() == 0 {
+        let mut text = Vec::new();
+        json.take(LARGEST + 1)
+            .read_to_end(&mut text)
+            .map_err(|error| unusable(&format!("it cannot be read: {error}")))?;
+        if text.len() as u64 > LARGEST {
             return Err(unusable(&format!(
                 "it is larger than {} MiB",
                 LARGEST >> 20
             )));
         }
-        let overlay: Value = overlay.map_err(|error| unusable(&error.to_string()))?;
+        if text.trim_ascii().is_empty() {
+            return Err(unusable(
+                "it is empty; expected JSON such as {\"rpn\": {\"nms_thresh\": 0.6}}, or {} for no \
+                 change",
+            ));
+        }
+        let overlay: Value =
+            serde_json::from_slice(&text).map_err(|error| unusable(&error.to_string()))?;
         let mut document =
             serde_json::to_value(self).expect("plain data with string keys always serializes");
         let mut blueprint = self.clone();
@@ -37,8 +46,13 @@ impl Blueprint {
             let place = document.pointer_mut(&format!("/{}", path.join("/")));
             *place.expect("`leaves` gives paths of the document") = value;
             // One after the other, so that an error is that of this field.
-            blueprint = Self::deserialize(&document)
-                .map_err(|error| unusable(&format!("{}: {error}", path.join("."))))?;
+            blueprint = Self::deserialize(&document).map_err(|error| {
+                unusable(&format!(
+                    "{}: {}",
+                    path.join("."),
+                    plain(&error.to_string())
+                ))
+            })?;
         }
         blueprint
             .check()
@@ -50,6 +64,38 @@ impl Blueprint {
 fn unusable(reason: &str) -> Error {
     Error::Blueprint {
         reason: reason.chars().flat_map(shown).collect(),
+    }
+}
+
+/// What serde says of a value, in words for people who do not write Rust.
+fn plain(message: &str) -> String {
+    /// serde's words and ours. The last of them are whole messages' ends.
+    const WORDS: [(&str, &str); 9] = [
+        ("expected usize", "expected a whole number from 0"),
+        ("expected u32", "expected a whole number from 0"),
+        ("expected i64", "expected a whole number"),
+        ("expected f32", "expected a number"),
+        ("expected f64", "expected a number"),
+        ("expected an array of length", "expected a list of"),
+        ("invalid type: ", "found "),
+        ("invalid value: ", "found "),
+        ("invalid length ", "found a list of "),
+    ];
+    // What was found is quoted from the document: words in there stay.
+    let Some((found, expected)) = message.rsplit_once(", expected ") else {
+        return message.to_owned();
+    };
+    let kind = |(kind, words): &(&str, &str)| Some(format!("{words}{}", found.strip_prefix(kind)?));
+    let found = WORDS.iter().find_map(kind);
+    let expected = format!("expected {expected}");
+    let plainer = |(word, words): &(&str, &str)| {
+        let rest = expected.strip_prefix(word)?;
+        Some(format!("{words}{rest}"))
+    };
+    let expected = WORDS.iter().find_map(plainer).unwrap_or(expected);
+    match found {
+        Some(found) => format!("{expected}, {found}"),
+        None => message.to_owned(),
     }
 }
 
@@ -151,7 +197,7 @@ mod tests {
             ),
             (
                 r#"{"rpn": {"nms_thresh": "half"}}"#,
-                "rpn.nms_thresh: invalid type: string \"half\", expected f64",
+                "rpn.nms_thresh: expected a number, found string \"half\"",
             ),
             (
                 r#"{"rpn": {"nms_thresh": 1.5}}"#,
@@ -159,11 +205,11 @@ mod tests {
             ),
             (
                 r#"{"rpn": {"pre_nms_top_n": -1}}"#,
-                "rpn.pre_nms_top_n: invalid value: integer `-1`, expected usize",
+                "rpn.pre_nms_top_n: expected a whole number from 0, found integer `-1`",
             ),
             (
                 r#"{"transform": {"mean": [1, 2]}}"#,
-                "transform.mean: invalid length 2, expected an array of length 3",
+                "transform.mean: expected a list of 3, found a list of 2",
             ),
             (
                 r#"{"transform": {"resize": "cubic"}}"#,
@@ -179,6 +225,16 @@ mod tests {
                 r#"{"a\u001b[31m": 1}"#,
                 r"a\u{1b}[31m: there is no such field",
             ),
+            (
+                r#"{"fpn": {"channels": "many, expected usize"}}"#,
+                "fpn.channels: expected a whole number, found string \"many, expected usize\"",
+            ),
+            (
+                r#"{"rpn": {"pre_nms_top_n": 1.5}}"#,
+                "rpn.pre_nms_top_n: expected a whole number from 0, found floating point `1.5`",
+            ),
+            ("", "it is empty; expected JSON such as {"),
+            (" \n", "it is empty; expected JSON such as {"),
             (r#"{"rpn": {"#, "EOF while parsing"),
         ] {
             let message = overlaid(json).unwrap_err().to_string();

@@ -154,7 +154,8 @@ fn root(entries: &HashMap<String, Entry>) -> Result<&str> {
         (Some(_), Some(_)) => return Err(FORMAT.malformed("it has two data.pkl")),
         (None, _) if entries.contains_key("model.weights.h5") => "a Keras archive",
         (None, _) if entries.keys().any(|name| name.ends_with(".npy")) => {
-            "an archive of NumPy arrays"
+            "an archive of NumPy arrays (write them anew with \
+             safetensors.numpy.save_file(dict(numpy.load(\"weights.npz\")), \"weights.safetensors\"))"
         }
         (None, _)
             if entries

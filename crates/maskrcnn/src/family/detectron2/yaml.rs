@@ -194,6 +194,7 @@ mod tests {
         for wrong in ["a: *b", "a: [1", "\t- a: {", "a: b: c", "key: \"\u{1b}"] {
             let error = read(wrong).unwrap_err();
             assert!(!error.contains(char::is_control), "{error}");
+            assert!(!error.contains(r"\'"), "{error}");
         }
     }
 }
