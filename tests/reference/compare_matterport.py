@@ -13,7 +13,6 @@ equal, or off by one where the unrounded edge lies within 1e-3 of a half; scores
 """
 
 import pathlib
-import sys
 import tempfile
 
 import numpy as np
@@ -31,33 +30,29 @@ def main():
     parser = comparison.parser(__doc__, NETWORKS)
     parser.add_argument("--files", type=pathlib.Path, help="keep the references in this directory, or take them from it")
     arguments = parser.parse_args()
-    failures = 0
     with tempfile.TemporaryDirectory() as temporary:
         directory = (arguments.files or pathlib.Path(temporary)).resolve()
         for network in arguments.networks:
             if not (directory / network / "3.npz").exists():
                 make_matterport.write_full(network, directory / network)
-        print("network picture    found classes  unequal edges (undecided)    scores  overlap")
+        table = comparison.Table(arguments)
         for network in arguments.networks:
-            failures += compare(network, arguments.program.resolve(), directory / network)
-    sys.exit(1 if failures else 0)
+            compare(network, arguments.program.resolve(), directory / network, table)
+    table.exit()
 
 
-def compare(network, program, folder):
-    """Prints a line for each picture; returns how many missed a bar."""
-    failures = 0
+def compare(network, program, folder, table):
+    """Adds a row for each picture and way of naming the classes."""
     for number, (_, width, height) in enumerate(make_matterport.FULL_PICTURES, 1):
         expected = np.load(folder / f"{number}.npz")
         pixels = np.asarray(Image.open(folder / f"{number}.png"))
         for names, words in namings(network, folder):
             # Without being told from which score on.
             found = comparison.segment(program, folder / "mask_rcnn_formula.h5", pixels, *words)
-            missed, line = describe(expected, found, height, width, categories(network))
+            missed, figures = describe(expected, found, height, width, categories(network))
             if names and [each["label"] for each in found] != [names[label - 1] for label in expected["labels"]]:
                 missed.append("names")
-            failures += bool(missed)
-            print(f"{network:7} {width}x{height:<6} {line}  {', '.join(missed)}", flush=True)
-    return failures
+            table.add(f"{network} named" if words else network, f"{width}x{height}", missed, figures)
 
 
 def namings(network, folder):
@@ -72,7 +67,7 @@ def namings(network, folder):
 
 
 def describe(expected, found, height, width, ids):
-    """(the bars that were missed, figures in a line); `ids` are the numbers of the classes in a report."""
+    """(the bars that were missed, figures); `ids` are the numbers of the classes in a report."""
     missed, counted = comparison.same_objects(found, [ids[label - 1] for label in expected["labels"]])
     if len(found) != len(expected["labels"]):
         return missed, counted
@@ -83,7 +78,7 @@ def describe(expected, found, height, width, ids):
     overlap = comparison.least_overlap(found, comparison.unpacked(expected["masks"], height, width))
     bars = [(unequal == 0, "boxes"), (score <= SCORE, "scores"), (overlap >= comparison.OVERLAP, "masks")]
     missed += [name for holds, name in bars if not holds]
-    return missed, f"{counted} {unequal:14} {int(undecided.sum()):11} {score:9.2e} {overlap:8.5f}"
+    return missed, [*counted, f"{unequal} ({int(undecided.sum())})", f"{score:.2e}", f"{overlap:.5f}"]
 
 
 def categories(network):
