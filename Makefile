@@ -1,7 +1,7 @@
 # The words of the README. `make` alone lists them.
 .DEFAULT_GOAL := help
 .PHONY: help setup build demo test test-pure test-container test-dist image install uninstall dist golden lint deny \
-  bench bench-load bench-memory fixtures
+  bench bench-load bench-memory fixtures compare
 
 # One profile for everything, so that torch-sys (minutes) is built once.
 CARGO ?= cargo
@@ -10,6 +10,7 @@ ifdef LIBTORCH
 export LIBTORCH := $(abspath $(LIBTORCH))
 endif
 PHOTO ?= examples/photos/dog2.jpg
+PEERS ?= torchvision detectron2 matterport
 PREFIX ?= /usr/local
 IMAGE ?= maskrcnn-dapp
 
@@ -80,3 +81,6 @@ bench-memory: build ## memory over 1,000 photos of 1,000 sizes
 
 fixtures: ## make the reference fixtures again from the peers themselves (makes a Python environment in ./.venv)
 	@tests/reference/make.sh
+
+compare: build ## the program beside its peers on full-size networks, an hour or more: make compare PEERS="matterport"
+	@tests/reference/compare.py $(PEERS)

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use assert_cmd::Command;
 use image::RgbImage;
+use maskrcnn::{Rle, Size};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::Value;
@@ -99,7 +100,8 @@ fn matterports_threshold_holds_until_the_user_says_another() {
     assert!(high.len() < expected && high.iter().all(|&score| score >= 0.9));
 }
 
-/// At Matterport's own size. Boxes are equal: they are whole pixels, and none was near a half.
+/// At Matterport's own size. Boxes are equal: they are whole pixels, and none was near a half. Masks are
+/// compared as the report has them, in COCO's run-length encoding.
 #[test]
 fn matterports_defaults_find_what_its_own_code_finds() {
     let fixture = repository("tests/fixtures/parity/matterport-3.safetensors");
@@ -109,6 +111,7 @@ fn matterports_defaults_find_what_its_own_code_finds() {
     let expected: Value = serde_json::from_str(expected).unwrap();
     let numbers = |name: &str| expected[name].as_array().unwrap().clone();
     let (labels, boxes) = (numbers("labels"), numbers("boxes"));
+    let (masks, areas) = (numbers("masks"), numbers("areas"));
     let found = found["detections"].as_array().unwrap();
     assert!(
         found.len() == labels.len() && labels.len() >= 20,
@@ -125,7 +128,30 @@ fn matterports_defaults_find_what_its_own_code_finds() {
         assert_eq!(found["bbox"], bbox, "{place}");
         let apart = found["score"].as_f64().unwrap() - scores[place].as_f64().unwrap();
         assert!(apart.abs() <= 1e-4, "{place}: {apart}");
+        let area = found["area"].as_u64().unwrap() as usize;
+        let (found, expected) = (pixels(&found["segmentation"]), pixels(&masks[place]));
+        assert_eq!(count(&expected), areas[place], "{place}");
+        assert_eq!(count(&found), area, "{place}");
+        let both = found.iter().zip(&expected).filter(|(a, b)| **a && **b);
+        let both = both.count() as f64;
+        let either = (count(&found) + count(&expected)) as f64 - both;
+        assert!(both >= 0.99 * either, "{place}: {both} of {either}");
     }
+}
+
+/// The pixels of a compressed run-length encoding, column by column.
+fn pixels(segmentation: &Value) -> Vec<bool> {
+    let [height, width] = [0, 1].map(|axis| segmentation["size"][axis].as_u64().unwrap());
+    let size = Size::new(height as usize, width as usize);
+    let counts = segmentation["counts"].as_str().unwrap();
+    let runs = Rle::from_compressed(size, counts).unwrap().counts;
+    let runs = runs.into_iter().enumerate();
+    runs.flat_map(|(place, run)| std::iter::repeat_n(place % 2 == 1, run as usize))
+        .collect()
+}
+
+fn count(pixels: &[bool]) -> usize {
+    pixels.iter().filter(|&&is_set| is_set).count()
 }
 
 /// COCO's numbers of its 80 classes, in their order.

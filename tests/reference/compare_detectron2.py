@@ -17,7 +17,6 @@ another processor's kernels may move a formula network's scores by more than the
 """
 
 import pathlib
-import sys
 import tempfile
 
 import numpy as np
@@ -36,32 +35,28 @@ def main():
     parser.add_argument("--files", type=pathlib.Path, help="keep the references in this directory, or take them from it")
     arguments = parser.parse_args()
     torch.set_num_threads(make_detectron2.THREADS)
-    failures = 0
     with tempfile.TemporaryDirectory() as temporary:
         directory = (arguments.files or pathlib.Path(temporary)).resolve()
         for network in arguments.networks:
             if not (directory / network / "3.safetensors").exists():
                 make_detectron2.write_full(network, directory)
-        print("network file picture    found classes     boxes    scores  overlap")
+        table = comparison.Table(arguments)
         for network in arguments.networks:
-            failures += compare(network, arguments.program.resolve(), directory / network)
-    sys.exit(1 if failures else 0)
+            compare(network, arguments.program.resolve(), directory / network, table)
+    table.exit()
 
 
-def compare(network, program, folder):
-    """Prints a line for each file and picture; returns how many missed a bar."""
-    failures = 0
+def compare(network, program, folder, table):
+    """Adds a row for each file and picture."""
     for number, (width, height) in enumerate(make_detectron2.FULL_SIZES, 1):
         expected = load_file(folder / f"{number}.safetensors")
         for kind, weights in (("zoo", "model_final_formula.pkl"), ("pth", "output/model_final.pth")):
-            missed, line = describe(expected, comparison.segment(program, folder / weights, expected["image"], "-t", "0"))
-            failures += bool(missed)
-            print(f"{network:7} {kind:4} {width}x{height:<6} {line}  {', '.join(missed)}", flush=True)
-    return failures
+            found = comparison.segment(program, folder / weights, expected["image"], "-t", "0")
+            table.add(f"{network} {kind}", f"{width}x{height}", *describe(expected, found))
 
 
 def describe(expected, found):
-    """(the bars that were missed, figures in a line)"""
+    """(the bars that were missed, figures)"""
     ids = categories()
     missed, counted = comparison.same_objects(found, [ids[label - 1] for label in expected["detections.labels"]])
     if len(found) != len(expected["detections.labels"]):
@@ -72,7 +67,7 @@ def describe(expected, found):
     overlap = comparison.least_overlap(found, comparison.unpacked(expected["masks.bits"], height, width))
     bars = [(box <= BOX, "boxes"), (score <= SCORE, "scores"), (overlap >= comparison.OVERLAP, "masks")]
     missed += [name for holds, name in bars if not holds]
-    return missed, f"{counted} {box:9.5f} {score:9.2e} {overlap:8.5f}"
+    return missed, [*counted, f"{box:.5f}", f"{score:.2e}", f"{overlap:.5f}"]
 
 
 def categories():

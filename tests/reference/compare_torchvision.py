@@ -44,29 +44,24 @@ def main():
     parser = comparison.parser(__doc__, NETWORKS)
     arguments = parser.parse_args()
     torch.set_num_threads(comparison.THREADS)
-    failures = 0
-    print("network          picture    found classes     boxes    scores  overlap  torchvision   program")
+    table = comparison.Table(arguments)
     for network in arguments.networks:
         with tempfile.TemporaryDirectory() as folder:
-            failures += compare(network, arguments.program.resolve(), pathlib.Path(folder))
-    sys.exit(1 if failures else 0)
+            compare(network, arguments.program.resolve(), pathlib.Path(folder), table)
+    table.exit()
 
 
-def compare(network, program, folder):
-    """Prints a line for each picture; returns how many missed a bar."""
+def compare(network, program, folder, table):
+    """Adds a row for each picture."""
     model = tempered(networks.build(network))
     torch.save(model.state_dict(), folder / "weights.pth")
-    failures = 0
     for width, height in SIZES:
         name = f"{width}x{height}"
         pixels, expected, seconds = decided(model, width, height, f"{network:16} {name:10}")
         start = time.monotonic()
         found = comparison.segment(program, folder / "weights.pth", pixels, "-t", "0")
-        times = f"{seconds:10.1f} s {time.monotonic() - start:7.1f} s"
-        missed, line = describe(expected, found)
-        failures += bool(missed)
-        print(f"{network:16} {name:10} {line}  {times}  {', '.join(missed)}", flush=True)
-    return failures
+        times = f"torchvision {seconds:.1f} s, program {time.monotonic() - start:.1f} s"
+        table.add(network, name, *describe(expected, found), times)
 
 
 def decided(model, width, height, what):
@@ -112,7 +107,7 @@ def tempered(model):
 
 
 def describe(expected, found):
-    """(the bars that were missed, figures in a line)"""
+    """(the bars that were missed, figures)"""
     missed, counted = comparison.same_objects(found, expected["labels"].tolist())
     if len(found) != len(expected["labels"]):
         return missed, counted
@@ -121,7 +116,7 @@ def describe(expected, found):
     overlap = comparison.least_overlap(found, expected["pasted"].numpy() > 0.5)
     bars = [(box <= BOX, "boxes"), (score <= SCORE, "scores"), (overlap >= comparison.OVERLAP, "masks")]
     missed += [name for holds, name in bars if not holds]
-    return missed, f"{counted} {box:9.5f} {score:9.2e} {overlap:8.5f}"
+    return missed, [*counted, f"{box:.5f}", f"{score:.2e}", f"{overlap:.5f}"]
 
 
 if __name__ == "__main__":

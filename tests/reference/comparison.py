@@ -4,6 +4,7 @@ import argparse
 import json
 import pathlib
 import subprocess
+import sys
 import tempfile
 
 import numpy as np
@@ -22,7 +23,34 @@ def parser(description, networks):
     arguments = argparse.ArgumentParser(description=description.splitlines()[0])
     arguments.add_argument("networks", nargs="*", default=list(networks), metavar="NETWORK")
     arguments.add_argument("--program", type=pathlib.Path, default=REPOSITORY / "target/release/maskrcnn")
+    arguments.add_argument("--rows", type=pathlib.Path, help="add the table's rows to this file, with tabs between cells")
     return arguments
+
+
+class Table:
+    """Rows of figures, a picture each, printed as they come; and whether any missed a bar."""
+
+    # The detections and their classes, and how far apart they are. Of boxes it is pixels; Matterport's, which are whole,
+    # count the unequal edges, and in brackets those that rounding could not decide.
+    COLUMNS = {"network": 16, "picture": 10, "found": 6, "classes": 8, "boxes": 10, "scores": 10, "overlap": 9}
+
+    def __init__(self, arguments):
+        self.file, self.failures = arguments.rows, 0
+        print(*(f"{name:{width}}" for name, width in self.COLUMNS.items()))
+
+    def add(self, network, picture, missed, figures, note=""):
+        """A row: the bars that were missed, and the figures as far as they could be had."""
+        self.failures += bool(missed)
+        cells = [network, picture, *figures, *[""] * (len(self.COLUMNS) - 2 - len(figures))]
+        verdict = ", ".join(missed) or "ok"
+        print(*(f"{cell:{width}}" for cell, width in zip(cells, self.COLUMNS.values())), verdict, note, flush=True)
+        if self.file:
+            with open(self.file, "a") as file:
+                file.write("\t".join([*cells, verdict]) + "\n")
+
+    def exit(self):
+        """Ends the program: status 1 when a row missed a bar."""
+        sys.exit(1 if self.failures else 0)
 
 
 def segment(program, weights, pixels, *words):
@@ -35,13 +63,13 @@ def segment(program, weights, pixels, *words):
 
 
 def same_objects(found, categories):
-    """(what keeps the lists from being compared, or was too little; counts in words): `categories` is what was expected."""
+    """(what keeps the lists from being compared, or was too little; figures): `categories` is what was expected."""
     missed = []
     if len(categories) < LEAST_DETECTIONS or len(set(categories)) < LEAST_CLASSES:
         missed.append("too few to compare")
     if [each["category_id"] for each in found] != categories:
         missed.append(f"other detections, or in another order ({len(found)})")
-    return missed, f"{len(categories):7} {len(set(categories)):7}"
+    return missed, [str(len(categories)), str(len(set(categories)))]
 
 
 def edges(found):

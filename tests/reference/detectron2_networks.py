@@ -1,13 +1,10 @@
 """detectron2's Mask R-CNN with FPN, filled from the formula, as files that its own programs write.
 
 detectron2 is run from its source (commit 02b5c4e, Apache 2.0), which need not be compiled: nothing here asks for
-`detectron2._C`. It is no part of this repository, and its requirements are not in `requirements.txt`:
+`detectron2._C`. It is no part of this repository. In an environment with the versions of
+`detectron2-requirements.txt`:
 
-    pip install fvcore iopath omegaconf yacs cloudpickle tabulate termcolor matplotlib tqdm hydra-core
     export DETECTRON2=/path/to/its/source
-
-Versions with which the fixtures were made: fvcore 0.1.5.post20221221, iopath 0.1.10, yacs 0.1.8, and those of
-`requirements.txt`.
 """
 
 import os

@@ -7,9 +7,10 @@ what it needs.
 Writes `tests/fixtures/parity/matterport-{1,2,3}.safetensors`, `parity/matterport.tsv` (of each tensor its name, the one
 that the formula knows it by, and the shape that goes with that), `parity/matterport-blueprint.json` (what the network
 for small pictures has otherwise than Matterport's defaults), `parity/matterport-full.json` (what ResNet-50 of Matterport's
-defaults finds in the last picture, whose scores are the furthest apart) and `ops/matterport.safetensors`. The first are those of
-`make_parity.py`, but for what `matterport_stages.py` says, and without `proposal_scores`, which Matterport does not
-keep; `image_size` is the size of the square's part that is the image, `detections.boxes_resized` are the boxes in
+defaults finds in the last picture, whose scores are the furthest apart; masks and their areas are pycocotools'; no
+probability is nearer to a half than 4e-5 where one pixel is more than a hundredth of its mask) and
+`ops/matterport.safetensors`. The first are those of `make_parity.py`, but for what `matterport_stages.py` says, and
+without `proposal_scores`, which Matterport does not keep; `image_size` is the size of the square's part that is the image, `detections.boxes_resized` are the boxes in
 normalised coordinates, and `detections.unrounded` float64 [N, 4] those in pixels before they are rounded.
 
 Operators, one prefix a case:
@@ -33,6 +34,7 @@ import numpy as np
 import tensorflow as tf
 from matterport_networks import modellib, utils
 from PIL import Image
+from pycocotools import mask as coco_mask
 
 import fixtures
 from pictures import load_photo, picture
@@ -74,10 +76,18 @@ def main():
         description = f"{photo or 'collage of the example photos'}, {width}x{height}"
         metadata = {"network": "Matterport ResNet-50, for small pictures", "picture": description}
         writer.tensors(f"parity/matterport-{number}.safetensors", fixture(stages.run(model, pixels), pixels), metadata)
-    found = stages.run(networks.build(networks.Full50()), picture(*PICTURES[-1]))
-    found = {name: found[name].tolist() for name in ("labels", "boxes", "scores")}
-    writer.text("parity/matterport-full.json", json.dumps(found) + "\n")
+    writer.text("parity/matterport-full.json", full_json())
     writer.exit()
+
+
+def full_json():
+    """What ResNet-50 of Matterport's defaults finds in the last picture."""
+    found = stages.run(networks.build(networks.Full50()), picture(*PICTURES[-1]))
+    masks = [coco_mask.encode(np.asfortranarray(mask, np.uint8)) for mask in found["masks"]]
+    found = {name: found[name].tolist() for name in ("labels", "boxes", "scores")}
+    found["masks"] = [{"size": mask["size"], "counts": mask["counts"].decode()} for mask in masks]
+    found["areas"] = [int(coco_mask.area(mask)) for mask in masks]
+    return json.dumps(found) + "\n"
 
 
 def write_full(network, directory):

@@ -78,12 +78,8 @@ fn files_that_are_no_checkpoint_are_named() {
             "a zip archive with a checkpoint in it (unpack it first)",
         ),
         (
-            b"\x08\x0a\x12\x07pytorch\x1a\x062.13.0".to_vec(),
-            "a protobuf file, such as an ONNX model",
-        ),
-        (
-            b"\x1c\0\0\0TFL3\x14\0\x20\0".to_vec(),
-            "a TensorFlow Lite model",
+            b"\x08\x05\x12\x12\x0a\x10image in pixels".to_vec(),
+            "a protobuf file, such as a Core ML model",
         ),
         (b"GGUF\x03\0\0\0".to_vec(), "a GGUF file"),
         (
@@ -107,6 +103,27 @@ fn files_that_are_no_checkpoint_are_named() {
     );
 }
 
+/// Files of tests/reference/make_foreign.py.
+#[test]
+fn files_that_other_programs_wrote_are_named() {
+    let file = |name: &str| file(&format!("../foreign/{name}"));
+    let onnx = "an ONNX model (the checkpoint that it was exported from is wanted)";
+    for (name, found) in [
+        ("pytorch.onnx", onnx),
+        ("nameless.onnx", onnx),
+        (
+            "converted.tflite",
+            "a TensorFlow Lite model (what it was converted from is wanted)",
+        ),
+        ("archive.keras", "a Keras archive"),
+    ] {
+        assert_eq!(sentence(file(name)), format!("{NOT_A_CHECKPOINT}{found}"));
+    }
+    let yolo = format!("{NO_FAMILY}it is a YOLO of Ultralytics (`ultralytics.nn.tasks.");
+    let sentence = sentence(file("yolo.pt"));
+    assert!(sentence.starts_with(&yolo), "{sentence}");
+}
+
 #[test]
 fn checkpoints_of_other_things_are_named() {
     for (name, expected) in [
@@ -121,8 +138,7 @@ fn checkpoints_of_other_things_are_named() {
         (
             "yolo.pt",
             format!(
-                "{NO_FAMILY}it is a pickled `ultralytics.nn.tasks.DetectionModel`, whose tensors \
-                 have unfamiliar names, such as `model.0.conv.bias`"
+                "{NO_FAMILY}it is a YOLO of Ultralytics (`ultralytics.nn.tasks.DetectionModel`)"
             ),
         ),
     ] {
@@ -150,6 +166,45 @@ fn checkpoints_of_other_things_are_named() {
         frozen.starts_with("a pickled `__torch__.") && frozen.ends_with(SAVE),
         "{frozen}"
     );
+}
+
+/// Files of tests/reference/make_distributed.py, whose tensors are in several processes.
+#[test]
+fn parts_of_distributed_checkpoints_say_how_to_gather_them() {
+    let gather = "gather it in all processes with state = get_model_state_dict(model, \
+        options=StateDictOptions(full_state_dict=True, cpu_offload=True)) of \
+        torch.distributed.checkpoint.state_dict, and torch.save(state, …) in the first";
+    let folder = "make one file of the folder with dcp_to_torch_save(folder, \"model.pth\") of \
+        torch.distributed.checkpoint.format_utils";
+    for (name, what, remedy) in [
+        (
+            "sharded.pth",
+            "a piece [1, 3, 1, 1] of a tensor [2, 3, 1, 1] that is spread over several processes \
+             (DTensor)",
+            gather,
+        ),
+        (
+            "partial.pth",
+            "a tensor whose values are spread over several processes (DTensor)",
+            gather,
+        ),
+        (
+            "checkpoint/__0_0.distcp",
+            "a piece of a checkpoint of torch.distributed, in several files,",
+            folder,
+        ),
+        (
+            "checkpoint/.metadata",
+            "the index of a checkpoint of torch.distributed, in several files,",
+            folder,
+        ),
+    ] {
+        assert_eq!(
+            sentence(file(&format!("../distributed/{name}"))),
+            format!("{what} is not supported; {remedy}"),
+            "{name}"
+        );
+    }
 }
 
 #[test]

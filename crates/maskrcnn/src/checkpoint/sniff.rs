@@ -111,12 +111,15 @@ fn describe(bytes: &[u8]) -> String {
     }
     // A FlatBuffer's identifier stands after the offset of its root.
     if bytes.get(4..8) == Some(b"TFL3") {
-        return "a TensorFlow Lite model".to_owned();
+        return "a TensorFlow Lite model (what it was converted from is wanted)".to_owned();
     }
-    // Field 1, a small version, and then another field of one of the first: ONNX's `ModelProto`,
-    // Core ML's `Model`, TensorFlow's `SavedModel`.
+    if is_onnx(bytes) {
+        return "an ONNX model (the checkpoint that it was exported from is wanted)".to_owned();
+    }
+    // Field 1, a small version, and then another field of one of the first: Core ML's `Model`,
+    // TensorFlow's `SavedModel`.
     if let [0x08, 1..=31, 0x12 | 0x1a | 0x22 | 0x3a | 0x42, ..] = bytes {
-        return "a protobuf file, such as an ONNX model".to_owned();
+        return "a protobuf file, such as a Core ML model".to_owned();
     }
     if is_text(beginning) {
         return "a text file".to_owned();
@@ -128,6 +131,21 @@ fn describe(bytes: &[u8]) -> String {
         .collect::<Vec<_>>()
         .join(" ");
     format!("a file of {} bytes that begins with {first}", bytes.len())
+}
+
+/// Whether these are the first bytes of ONNX's `ModelProto` (`onnx.proto`): field 1, the version of
+/// its form, of which the first two are no longer written; then field 2, the producer, which is
+/// followed by field 3, its version, or 7, the graph; or the graph at once.
+fn is_onnx(bytes: &[u8]) -> bool {
+    const PRODUCER_VERSION: u8 = 0x1a;
+    const GRAPH: u8 = 0x3a;
+    match bytes {
+        [0x08, 3..=31, GRAPH, ..] => true,
+        [0x08, 3..=31, 0x12, length @ 0..=127, rest @ ..] => rest
+            .get(usize::from(*length))
+            .is_some_and(|&next| matches!(next, PRODUCER_VERSION | GRAPH)),
+        _ => false,
+    }
 }
 
 fn contains(text: &[u8], part: &[u8]) -> bool {

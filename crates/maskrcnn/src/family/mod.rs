@@ -173,6 +173,9 @@ fn recognise(checkpoint: &Checkpoint) -> Result<Family> {
             "it looks like an image classifier".to_owned()
         } else {
             match (tensors.names().next(), &checkpoint.class) {
+                (_, Some(class)) if is_yolo(class) => {
+                    format!("it is a YOLO of Ultralytics (`{}`)", printable(class))
+                }
                 (Some(name), Some(class)) => format!(
                     "it is a pickled `{}`, whose tensors have unfamiliar names, such as `{name}`",
                     printable(class)
@@ -184,6 +187,11 @@ fn recognise(checkpoint: &Checkpoint) -> Result<Family> {
             }
         },
     ))
+}
+
+/// Whether a class of modules is of Ultralytics: its package, and the modules of YOLOv5's scripts.
+fn is_yolo(class: &str) -> bool {
+    class.starts_with("ultralytics.") || class.starts_with("models.yolo.")
 }
 
 fn unknown(reason: String) -> Error {

@@ -122,6 +122,20 @@ fn a_network_is_found_in_what_training_scripts_save() {
     }
 }
 
+/// Files of tests/reference/make_distributed.py.
+#[test]
+fn distributed_tensors_are_read_where_they_are_whole() {
+    let saved = tensors("../distributed/network.safetensors");
+    assert_eq!(saved.len(), 7);
+    for (file, place) in [
+        ("one_process.pth", "`model`"),
+        ("replicated.pth", "the whole file"),
+        ("full_state_dict.pth", "the whole file"),
+    ] {
+        assert_reads(&format!("../distributed/{file}"), None, &saved, place);
+    }
+}
+
 #[test]
 fn modules_of_torchscript_and_of_torchvision_are_read_whole() {
     let saved = tensors("network.safetensors");

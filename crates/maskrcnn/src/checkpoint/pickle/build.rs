@@ -87,6 +87,11 @@ impl<'a> Machine<'a> {
                 };
                 self.tensor(storage, offset, shape, strides, Some(dtype))
             }
+            (Global::RebuildFromType, &[function, _, arguments, ref rest @ ..])
+                if matches!(self.get(function), Value::Global(Global::RebuildWrapper)) =>
+            {
+                self.wrapped(arguments, rest.first().copied())
+            }
             (Global::RebuildFromType, &[function, class, arguments, ..]) => {
                 let &Value::Global(
                     function
@@ -107,6 +112,7 @@ impl<'a> Machine<'a> {
                     &arguments.ok_or_else(|| self.malformed("a tensor without arguments"))?,
                 )
             }
+            (Global::RebuildWrapper, &[class, ..]) => Err(self.other_wrapper(class)),
             (Global::Encode, _) => Ok(self.encoded(arguments)),
             (Global::ElementType, &[code, ..]) => Ok(self.element_type(code)),
             (Global::Reconstruct, _) => Ok(self.add(Value::Array(None))),

@@ -36,6 +36,8 @@ pub(in crate::checkpoint) enum Global<'a> {
     /// `torch._tensor._rebuild_from_type_v2`: another rebuild function, its arguments, and
     /// attributes.
     RebuildFromType,
+    /// `torch._utils._rebuild_wrapper_subclass`: a tensor that holds others among its attributes.
+    RebuildWrapper,
     /// The class of a storage of such elements. `torch.UntypedStorage` counts as bytes, as in
     /// PyTorch.
     Storage(DType),
@@ -79,6 +81,7 @@ impl<'a> Global<'a> {
             ("torch._utils", "_rebuild_tensor" | "_rebuild_tensor_v2") => Self::RebuildTensor,
             ("torch._utils", "_rebuild_tensor_v3") => Self::RebuildTensorV3,
             ("torch._tensor" | "torch.tensor", "_rebuild_from_type_v2") => Self::RebuildFromType,
+            ("torch._utils", "_rebuild_wrapper_subclass") => Self::RebuildWrapper,
             // Python 2's name of the module, which protocol 2 writes under Python 3 as well, and
             // Python 3's.
             ("__builtin__" | "builtins", "set" | "frozenset") => Self::Set,
@@ -113,7 +116,7 @@ fn forbidden(module: &str, name: &str) -> Error {
     }
 }
 
-fn unsupported_tensor(what: String) -> Error {
+pub(super) fn unsupported_tensor(what: String) -> Error {
     Error::Unsupported {
         what,
         remedy: "save the tensors dense and on the CPU, in float32, float16 or bfloat16",

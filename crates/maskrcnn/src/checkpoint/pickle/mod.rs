@@ -9,6 +9,7 @@
 //! 1 are refused, `torch.save` never wrote them. NumPy's arrays are tensors as PyTorch's are ([`numpy`]).
 
 mod build;
+mod distributed;
 mod global;
 mod hostile;
 mod numpy;

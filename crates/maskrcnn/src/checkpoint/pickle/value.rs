@@ -139,6 +139,19 @@ impl Value<'_> {
     }
 }
 
+/// The entry of a dict among `values` that has this key.
+pub(super) fn entry(values: &[Value<'_>], dict: ValueId, key: &str) -> Option<ValueId> {
+    let get = |id: ValueId| &values[id.0 as usize];
+    let Value::Dict(entries) = get(dict) else {
+        return None;
+    };
+    // Of keys that stand twice the last counts, as in Python.
+    let found = entries
+        .iter()
+        .rfind(|&&(name, _)| matches!(get(name), Value::Str(name) if *name == key));
+    found.map(|&(_, value)| value)
+}
+
 /// A pickle, read: an arena of values, one of which is the root.
 pub(in crate::checkpoint) struct Pickle<'a> {
     pub(super) values: Vec<Value<'a>>,
@@ -168,14 +181,7 @@ impl<'a> Pickle<'a> {
 
     /// The entry of a dict that has this key.
     pub(in crate::checkpoint) fn entry(&self, dict: ValueId, key: &str) -> Option<ValueId> {
-        let Value::Dict(entries) = self.get(dict) else {
-            return None;
-        };
-        // Of keys that stand twice the last counts, as in Python.
-        let found = entries
-            .iter()
-            .rfind(|&&(name, _)| matches!(self.get(name), Value::Str(name) if *name == key));
-        found.map(|&(_, value)| value)
+        entry(&self.values, dict, key)
     }
 
     /// One of its values.

@@ -11,6 +11,7 @@ mod hostile;
 mod mutated;
 mod old;
 mod refused;
+mod wrapped;
 
 use std::path::PathBuf;
 

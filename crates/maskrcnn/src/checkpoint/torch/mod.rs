@@ -22,6 +22,13 @@ use crate::error::{Error, Result};
 /// How to write a file that is read.
 const SAVE_STATE_DICT: &str = "save it with torch.save(model.state_dict(), …)";
 
+/// How to make such a file of the folder that `torch.distributed.checkpoint.save` writes.
+const GATHER_FOLDER: &str = "make one file of the folder with dcp_to_torch_save(folder, \
+    \"model.pth\") of torch.distributed.checkpoint.format_utils";
+
+/// The class of the `.metadata` in such a folder.
+const DISTRIBUTED_METADATA: (&str, &str) = ("torch.distributed.checkpoint.metadata", "Metadata");
+
 /// Bytes of the file by the key of the storage that they belong to.
 pub(super) type Storages<'a> = HashMap<&'a str, Range<usize>>;
 
@@ -41,9 +48,18 @@ pub(super) fn read(
 ) -> Result<Contents> {
     let found = search::find(pickle, format)?;
     if found.candidates.is_empty() {
-        return Err(Error::Unsupported {
-            what: without_state_dict(pickle, format, found.optimizer),
-            remedy: SAVE_STATE_DICT,
+        return Err(match pickle.root() {
+            Value::Object(object) if pickle.class_of(object) == Some(DISTRIBUTED_METADATA) => {
+                Error::Unsupported {
+                    what: "the index of a checkpoint of torch.distributed, in several files,"
+                        .to_owned(),
+                    remedy: GATHER_FOLDER,
+                }
+            }
+            _ => Error::Unsupported {
+                what: without_state_dict(pickle, format, found.optimizer),
+                remedy: SAVE_STATE_DICT,
+            },
         });
     }
     let Candidate {

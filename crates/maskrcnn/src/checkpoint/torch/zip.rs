@@ -23,6 +23,12 @@ const FORMAT: Format = Format::TorchZip;
 ///
 /// Those of [`Checkpoint::from_bytes`](crate::checkpoint::Checkpoint::from_bytes).
 pub(in crate::checkpoint) fn read(bytes: &[u8], choose: &mut Choose<'_>) -> Result<Contents> {
+    if is_behind_another(bytes) {
+        return Err(Error::Unsupported {
+            what: "a piece of a checkpoint of torch.distributed, in several files,".to_owned(),
+            remedy: super::GATHER_FOLDER,
+        });
+    }
     let entries = entries(bytes)?;
     let root = root(&entries)?;
     let record = |name: &str| {
@@ -58,6 +64,38 @@ pub(in crate::checkpoint) fn read(bytes: &[u8], choose: &mut Choose<'_>) -> Resu
         FORMAT,
         choose,
     )
+}
+
+/// Whether the archive that these bytes end with begins where another one ends: a `.distcp` file has an
+/// archive for each tensor (PyTorch `torch/distributed/checkpoint/filesystem.py`, `_write_item`).
+fn is_behind_another(bytes: &[u8]) -> bool {
+    const END: &[u8] = b"PK\x05\x06";
+    const LOCATOR: &[u8] = b"PK\x06\x07";
+    /// The end record without a comment, which PyTorch does not write.
+    const END_LEN: usize = 22;
+    /// What PyTorch writes before it: an end record of zip64, and where that is.
+    const ZIP64_LEN: usize = 56 + LOCATOR_LEN;
+    const LOCATOR_LEN: usize = 20;
+    let start = || {
+        let (rest, end) = bytes.split_at_checked(bytes.len().checked_sub(END_LEN)?)?;
+        let number = |at: usize| {
+            let number = end.get(at..)?.first_chunk()?;
+            usize::try_from(u32::from_le_bytes(*number)).ok()
+        };
+        let has_zip64 = rest
+            .get(rest.len().checked_sub(LOCATOR_LEN)?..)?
+            .starts_with(LOCATOR);
+        let directory_end = rest
+            .len()
+            .checked_sub(if has_zip64 { ZIP64_LEN } else { 0 })?;
+        // Size of the directory, and where it begins.
+        let start = directory_end
+            .checked_sub(number(12)?)?
+            .checked_sub(number(16)?)?;
+        end.starts_with(END).then_some(start)
+    };
+    let before = start().and_then(|start| bytes.get(start.checked_sub(END_LEN)?..start));
+    before.is_some_and(|end| end.starts_with(END))
 }
 
 /// A file in the archive.
