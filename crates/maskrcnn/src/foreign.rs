@@ -258,9 +258,9 @@ fn directories_are_read_by_their_index_or_named() {
         ),
         (
             &[".metadata", "__0_0.distcp"],
-            "a directory of torch.distributed.checkpoint; `python -m \
-             torch.distributed.checkpoint.format_utils dcp_to_torch DIRECTORY weights.pth` makes \
-             one file of it",
+            "a directory of torch.distributed.checkpoint; \
+             `python -m torch.distributed.checkpoint.format_utils dcp_to_torch DIRECTORY \
+             weights.pth` makes one file of it",
         ),
     ] {
         let folder = tempfile::tempdir().unwrap();

@@ -65,9 +65,9 @@ fn describe(names: &[String], indices: usize) -> String {
     }
     // torch/distributed/checkpoint/filesystem.py, `FileSystemWriter`.
     if has(".metadata") && names.iter().any(|name| name.ends_with(".distcp")) {
-        return "a directory of torch.distributed.checkpoint; `python -m \
-                torch.distributed.checkpoint.format_utils dcp_to_torch DIRECTORY weights.pth` makes \
-                one file of it"
+        return "a directory of torch.distributed.checkpoint; \
+                `python -m torch.distributed.checkpoint.format_utils dcp_to_torch DIRECTORY \
+                weights.pth` makes one file of it"
             .to_owned();
     }
     let is_checkpoint = |name: &&String| CHECKPOINTS.iter().any(|ending| name.ends_with(ending));
