@@ -9,8 +9,9 @@ compared and which networks there are, in an environment of the peer's own: `.ve
 Matterport's code are run from a checkout that DETECTRON2 or MATTERPORT names, or else from one in `.peers`, which git
 fetches by commit. A peer that cannot be had is a row that fails, and the others are compared all the same.
 
-`--files` keeps the peers' references in a directory, and takes what is there. Ends with one table; exit status 1 when a
-row failed. Needs Python 3.11 or later; Matterport's TensorFlow needs 3.11, as `python3` or `python3.11`.
+`--files` keeps the peers' references in a directory, and takes what is there if the scripts made it as they are now.
+Ends with one table; exit status 1 when a row failed. Needs Python 3.11 or later; Matterport's TensorFlow needs 3.11, as
+`python3` or `python3.11`.
 """
 
 import argparse

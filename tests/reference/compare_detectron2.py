@@ -12,8 +12,9 @@ that overlap by 0.99; at least 30 objects of several classes in each picture. Ex
 A picture is of use when detectron2 agrees with itself about it (`make_detectron2.unsteady`): of each size the first such
 one is taken, and which were passed over is printed.
 
-`--files` keeps what was made in a directory, and takes what is there. References are made on the machine that compares:
-another processor's kernels may move a formula network's scores by more than the program does.
+`--files` keeps what was made in a directory, and takes what is there if these scripts made it as they are now. References
+are made on the machine that compares: another processor's kernels may move a formula network's scores by more than the
+program does.
 """
 
 import pathlib
@@ -38,8 +39,9 @@ def main():
     with tempfile.TemporaryDirectory() as temporary:
         directory = (arguments.files or pathlib.Path(temporary)).resolve()
         for network in arguments.networks:
-            if not (directory / network / "3.safetensors").exists():
+            if not comparison.are_kept(directory / network):
                 make_detectron2.write_full(network, directory)
+                comparison.keep(directory / network)
         table = comparison.Table(arguments)
         for network in arguments.networks:
             compare(network, arguments.program.resolve(), directory / network, table)

@@ -9,7 +9,8 @@ the resize's limit. The program must find the same objects in the same order: bo
 equal, or off by one where the unrounded edge lies within 1e-3 of a half; scores within 1e-4; masks that overlap by
 0.99; at least 30 objects of several classes in each picture. Exit status 1 when it does not.
 
-`--files` keeps what was made in a directory, and takes what is there. References are made on the machine that compares.
+`--files` keeps what was made in a directory, and takes what is there if these scripts made it as they are now. References
+are made on the machine that compares.
 """
 
 import pathlib
@@ -33,8 +34,9 @@ def main():
     with tempfile.TemporaryDirectory() as temporary:
         directory = (arguments.files or pathlib.Path(temporary)).resolve()
         for network in arguments.networks:
-            if not (directory / network / "3.npz").exists():
+            if not comparison.are_kept(directory / network):
                 make_matterport.write_full(network, directory / network)
+                comparison.keep(directory / network)
         table = comparison.Table(arguments)
         for network in arguments.networks:
             compare(network, arguments.program.resolve(), directory / network, table)

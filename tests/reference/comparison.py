@@ -1,6 +1,7 @@
 """What the comparisons of the built program with its peers share: running it, and measuring how far apart they are."""
 
 import argparse
+import hashlib
 import json
 import pathlib
 import subprocess
@@ -51,6 +52,28 @@ class Table:
     def exit(self):
         """Ends the program: status 1 when a row missed a bar."""
         sys.exit(1 if self.failures else 0)
+
+
+def are_kept(folder):
+    """Whether a folder has all references of a network, made by these scripts as they are now and by no older ones."""
+    stamp = folder / "scripts.sha256"
+    return stamp.exists() and stamp.read_text() == scripts_digest()
+
+
+def keep(folder):
+    """Notes that all references of a network are in a folder."""
+    (folder / "scripts.sha256").write_text(scripts_digest())
+
+
+def scripts_digest():
+    """A digest of the scripts here that references are made by: all that were imported, but for the comparison itself."""
+    files = {getattr(module, "__file__", None) for name, module in sys.modules.items() if name not in (__name__, "__main__")}
+    here = pathlib.Path(__file__).parent
+    paths = sorted(path for path in map(pathlib.Path, filter(None, files)) if path.resolve().parent == here.resolve())
+    digest = hashlib.sha256()
+    for path in paths:
+        digest.update(path.read_bytes())
+    return digest.hexdigest() + "\n"
 
 
 def segment(program, weights, pixels, *words):
