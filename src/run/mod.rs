@@ -217,7 +217,7 @@ impl Run<'_> {
         let id = artefacts::id(image, id, &name.namesakes, &sha256);
         let info = ImageInfo::new(id, &image.name(), sha256.clone(), size);
         let model = self.model.info.clone();
-        let report = Report::new(info, model, segment, &found);
+        let report = Report::new(info, model, segment, None, &found);
         let report = report.to_json().into_bytes();
         let contents = picture.map(|picture| (Kind::Picture, picture));
         let contents = contents.into_iter().chain([(Kind::Report, report)]);

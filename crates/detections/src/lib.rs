@@ -6,6 +6,7 @@
 
 mod contour;
 mod detection;
+pub mod formats;
 mod geometry;
 pub mod image_id;
 mod mask;
@@ -24,5 +25,6 @@ pub use mask::Mask;
 pub use options::SegmentOptions;
 pub use picture::{Style, render};
 pub use png::{ENCODER_BYTES, encode_png};
-pub use report::{ImageInfo, ModelInfo, Report};
+pub use report::read::ReportError;
+pub use report::{Entry, ImageInfo, ModelInfo, Report, Segmentation};
 pub use rle::{Rle, RleError};

@@ -109,6 +109,59 @@ impl Rle {
         Ok(Self { size, counts })
     }
 
+    /// Pixels of the mask.
+    pub fn area(&self) -> u64 {
+        let on = self.counts.iter().skip(1).step_by(2);
+        on.map(|&count| u64::from(count)).sum()
+    }
+
+    /// The mask, stored for the smallest rectangle that holds it; empty where no pixel is set, and
+    /// where the runs do not fill their image.
+    pub fn to_mask(&self) -> Mask {
+        let Size { height, .. } = self.size;
+        let total: u64 = self.counts.iter().map(|&count| u64::from(count)).sum();
+        if total != self.size.area() as u64 {
+            return Mask::empty(self.size);
+        }
+        // Pieces of runs within a column: (column, first row, row behind the last).
+        let pieces = || {
+            let mut start = 0;
+            let runs = self.counts.iter().enumerate().map(move |(place, &count)| {
+                let run = (place, start, start + count as usize);
+                start = run.2;
+                run
+            });
+            let on = runs.filter(|(place, start, end)| place % 2 == 1 && start < end);
+            on.flat_map(move |(_, start, end)| {
+                (start / height..=(end - 1) / height).map(move |column| {
+                    let top = column * height;
+                    let (first, last) = (start.max(top) - top, end.min(top + height) - top);
+                    (column, first, last)
+                })
+            })
+        };
+        let Some(bounds) = pieces().fold(None, |bounds, (column, first, last)| {
+            let (left, right, top, bottom) = bounds.unwrap_or((column, column, first, last));
+            Some((
+                left.min(column),
+                right.max(column),
+                top.min(first),
+                bottom.max(last),
+            ))
+        }) else {
+            return Mask::empty(self.size);
+        };
+        let (left, right, top, bottom) = bounds;
+        let region = Size::new(bottom - top, right + 1 - left);
+        let mut bits = vec![false; region.area()];
+        for (column, first, last) in pieces() {
+            for row in first - top..last - top {
+                bits[row * region.width + column - left] = true;
+            }
+        }
+        Mask::new(self.size, left, top, region, bits)
+    }
+
     /// The counts as pycocotools writes them: from the fourth on as the difference to the count two
     /// before, five bits a character from the lowest up, bit 5 saying that more follow, offset by
     /// 48.
@@ -233,6 +286,16 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_mask_comes_back_from_its_runs(mask in crate::mask::tests::any_mask()) {
+            let rle = Rle::of(&mask);
+            let back = rle.to_mask();
+            prop_assert_eq!(rle.area(), mask.area() as u64);
+            prop_assert_eq!(back.iou(&mask), 1.0);
+            prop_assert_eq!(back.area(), mask.area());
+            prop_assert_eq!(Rle::of(&back), rle);
+        }
+
         #[test]
         fn decompressing_gives_the_pixels_back(mask in any_mask()) {
             let read = Rle::from_compressed(mask.image(), &Rle::of(&mask).compressed()).unwrap();

@@ -2,13 +2,16 @@
 //! says the same for other programs. The same image, weights and options give the same bytes: no
 //! clock, no host, no duration.
 
-use std::io;
+mod lines;
+pub(crate) mod read;
 
-use serde::Serialize;
-use serde_json::ser::{Formatter, PrettyFormatter, Serializer};
+use serde::{Deserialize, Serialize};
+use serde_json::ser::Serializer;
 
+use self::lines::LineFormatter;
 use crate::detection::Detection;
-use crate::geometry::Size;
+use crate::geometry::{BBox, Size};
+use crate::mask::Mask;
 use crate::options::SegmentOptions;
 use crate::rle::Rle;
 
@@ -17,9 +20,9 @@ use crate::rle::Rle;
 const SCHEMA: &str = "urn:maskrcnn:detections:2";
 
 /// What was found in one image, by which model, with which options: the content of the JSON file.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Report {
-    schema: &'static str,
+    schema: String,
     image: ImageInfo,
     model: ModelInfo,
     options: Options,
@@ -27,7 +30,7 @@ pub struct Report {
 }
 
 /// The image that a report is about.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct ImageInfo {
     id: u64,
     source: String,
@@ -49,10 +52,30 @@ impl ImageInfo {
             height: size.height,
         }
     }
+
+    /// The number that joins results to images.
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// The image as the user named it.
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// SHA-256 of the file's bytes, in hex.
+    pub fn sha256(&self) -> &str {
+        &self.sha256
+    }
+
+    /// The size of the upright image.
+    pub fn size(&self) -> Size {
+        Size::new(self.height, self.width)
+    }
 }
 
 /// The model that made a report.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct ModelInfo {
     family: String,
     file: String,
@@ -77,44 +100,68 @@ impl ModelInfo {
             labels,
         }
     }
+
+    /// SHA-256 of the weights, in hex.
+    pub fn sha256(&self) -> &str {
+        &self.sha256
+    }
+
+    /// The classes that the model can find.
+    pub fn labels(&self) -> &[String] {
+        &self.labels
+    }
 }
 
 /// [`SegmentOptions`], as they stand in the file: null is "no limit".
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 struct Options {
     score_threshold: f32,
     classes: Option<Vec<String>>,
     max_detections: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    digest: Option<String>,
 }
 
 /// A detection as COCO's result format has it (`image_id`, `category_id`, `bbox`, `score`,
 /// `segmentation`), and more.
-#[derive(Clone, Debug, Serialize)]
-struct Entry {
-    id: usize,
-    image_id: u64,
-    category_id: u32,
-    label: String,
-    score: f32,
-    /// x, y, width, height.
-    bbox: [f64; 4],
-    area: usize,
-    segmentation: Segmentation,
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Entry {
+    /// Its place in the list, from 1.
+    pub id: usize,
+    /// The image's number.
+    pub image_id: u64,
+    /// The class's number in the data set that the model was trained on.
+    pub category_id: u32,
+    /// The class's name.
+    pub label: String,
+    /// Confidence, 0 to 1.
+    pub score: f32,
+    /// x, y, width, height, in pixels of the image, rounded to thousandths.
+    pub bbox: [f64; 4],
+    /// Pixels of the mask.
+    pub area: usize,
+    /// The mask.
+    pub segmentation: Segmentation,
 }
 
-#[derive(Clone, Debug, Serialize)]
-struct Segmentation {
+/// A mask as compressed run lengths.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Segmentation {
     /// Height, width.
-    size: [usize; 2],
-    counts: String,
+    pub size: [usize; 2],
+    /// [`Rle::compressed`].
+    pub counts: String,
 }
 
 impl Report {
     /// Reports `detections`, in their order, as what `model` found in `image` with `options`.
+    /// `digest`: of all options of the program that made it, by which it knows its own results; none
+    /// where nobody asks.
     pub fn new(
         image: ImageInfo,
         model: ModelInfo,
         options: &SegmentOptions,
+        digest: Option<&str>,
         detections: &[Detection],
     ) -> Self {
         let detections = detections
@@ -131,9 +178,10 @@ impl Report {
             score_threshold,
             classes,
             max_detections,
+            digest: digest.map(str::to_owned),
         };
         Self {
-            schema: SCHEMA,
+            schema: SCHEMA.to_owned(),
             image,
             model,
             options,
@@ -150,9 +198,70 @@ impl Report {
         bytes.push(b'\n');
         String::from_utf8(bytes).expect("serde_json writes UTF-8")
     }
+
+    /// The report as one line of JSON, without its end.
+    pub fn to_json_line(&self) -> String {
+        line(self)
+    }
+
+    /// The image.
+    pub fn image(&self) -> &ImageInfo {
+        &self.image
+    }
+
+    /// The model.
+    pub fn model(&self) -> &ModelInfo {
+        &self.model
+    }
+
+    /// What all options of the program add up to, when the report says so.
+    pub fn digest(&self) -> Option<&str> {
+        self.options.digest.as_deref()
+    }
+
+    /// The lowest score that was asked for, 0 to 1.
+    pub fn score_threshold(&self) -> f32 {
+        self.options.score_threshold
+    }
+
+    /// What was found, in the order in which it is listed.
+    pub fn entries(&self) -> &[Entry] {
+        &self.detections
+    }
+
+    /// What was found, as data to work with. Boxes are those of the file, whose corners are rounded
+    /// to thousandths of a pixel.
+    pub fn detections(&self) -> Vec<Detection> {
+        self.detections.iter().map(Entry::detection).collect()
+    }
+}
+
+/// Plain data as one line of JSON, without its end.
+pub(crate) fn line(data: &impl Serialize) -> String {
+    serde_json::to_string(data).expect("plain data with string keys always serializes into memory")
 }
 
 impl Entry {
+    fn detection(&self) -> Detection {
+        let [x, y, width, height] = self.bbox;
+        Detection {
+            category_id: self.category_id,
+            label: self.label.as_str().into(),
+            score: self.score,
+            bbox: BBox::new(x as f32, y as f32, (x + width) as f32, (y + height) as f32),
+            mask: self.mask(),
+        }
+    }
+
+    /// The mask; an empty one where the run lengths are none, which a report that was made or read
+    /// here has not.
+    pub fn mask(&self) -> Mask {
+        let [height, width] = self.segmentation.size;
+        let size = Size::new(height, width);
+        Rle::from_compressed(size, &self.segmentation.counts)
+            .map_or_else(|_| Mask::empty(size), |rle| rle.to_mask())
+    }
+
     fn new(detection: &Detection, id: usize, image_id: u64) -> Self {
         let (bbox, rle) = (detection.bbox, Rle::of(&detection.mask));
         Self {
@@ -177,92 +286,5 @@ fn thousandths(pixels: f32) -> f64 {
     (f64::from(pixels) * 1000.0).round() / 1000.0
 }
 
-/// JSON that people can read and `diff` shows well: the outermost object and an array directly in
-/// it have a line for each member, everything deeper stays on its line.
-#[derive(Default)]
-struct LineFormatter {
-    pretty: PrettyFormatter<'static>,
-    depth: usize,
-}
-
-impl LineFormatter {
-    const OBJECT_LINES: usize = 1;
-    const ARRAY_LINES: usize = 2;
-}
-
-impl Formatter for LineFormatter {
-    fn begin_object<W: ?Sized + io::Write>(&mut self, writer: &mut W) -> io::Result<()> {
-        self.depth += 1;
-        if self.depth <= Self::OBJECT_LINES {
-            self.pretty.begin_object(writer)
-        } else {
-            writer.write_all(b"{")
-        }
-    }
-
-    fn begin_object_key<W: ?Sized + io::Write>(
-        &mut self,
-        writer: &mut W,
-        first: bool,
-    ) -> io::Result<()> {
-        if self.depth <= Self::OBJECT_LINES {
-            self.pretty.begin_object_key(writer, first)
-        } else {
-            writer.write_all(if first { b"" } else { b", " })
-        }
-    }
-
-    fn begin_object_value<W: ?Sized + io::Write>(&mut self, writer: &mut W) -> io::Result<()> {
-        writer.write_all(b": ")
-    }
-
-    fn end_object_value<W: ?Sized + io::Write>(&mut self, writer: &mut W) -> io::Result<()> {
-        self.pretty.end_object_value(writer)
-    }
-
-    fn end_object<W: ?Sized + io::Write>(&mut self, writer: &mut W) -> io::Result<()> {
-        self.depth -= 1;
-        if self.depth < Self::OBJECT_LINES {
-            self.pretty.end_object(writer)
-        } else {
-            writer.write_all(b"}")
-        }
-    }
-
-    fn begin_array<W: ?Sized + io::Write>(&mut self, writer: &mut W) -> io::Result<()> {
-        self.depth += 1;
-        if self.depth <= Self::ARRAY_LINES {
-            self.pretty.begin_array(writer)
-        } else {
-            writer.write_all(b"[")
-        }
-    }
-
-    fn begin_array_value<W: ?Sized + io::Write>(
-        &mut self,
-        writer: &mut W,
-        first: bool,
-    ) -> io::Result<()> {
-        if self.depth <= Self::ARRAY_LINES {
-            self.pretty.begin_array_value(writer, first)
-        } else {
-            writer.write_all(if first { b"" } else { b", " })
-        }
-    }
-
-    fn end_array_value<W: ?Sized + io::Write>(&mut self, writer: &mut W) -> io::Result<()> {
-        self.pretty.end_array_value(writer)
-    }
-
-    fn end_array<W: ?Sized + io::Write>(&mut self, writer: &mut W) -> io::Result<()> {
-        self.depth -= 1;
-        if self.depth < Self::ARRAY_LINES {
-            self.pretty.end_array(writer)
-        } else {
-            writer.write_all(b"]")
-        }
-    }
-}
-
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -3,7 +3,12 @@
 
 use std::{fs, sync::Arc};
 
-use crate::{BBox, Detection, ImageInfo, Mask, ModelInfo, Report, SegmentOptions, Size, image_id};
+use super::{ImageInfo, ModelInfo, Report};
+use crate::detection::Detection;
+use crate::geometry::{BBox, Size};
+use crate::image_id;
+use crate::mask::Mask;
+use crate::options::SegmentOptions;
 use serde_json::{Value, json};
 
 const IMAGE: Size = Size::new(30, 50);
@@ -41,14 +46,23 @@ fn detection(
     }
 }
 
+/// A report of three objects, the last of which has no pixels.
+pub(crate) fn sample() -> Report {
+    made(&SegmentOptions::default(), &detections())
+}
+
 fn report(options: &SegmentOptions, detections: &[Detection]) -> String {
+    made(options, detections).to_json()
+}
+
+fn made(options: &SegmentOptions, detections: &[Detection]) -> Report {
     let sha256 = "89abcdef".repeat(8);
     let labels = ["person", "dog", "potted plant"];
     let model = ModelInfo::new("compact", "compact.safetensors", sha256, labels);
     let source = "photos/000000000139.jpg";
     let id = image_id::of_name("000000000139.jpg").unwrap();
     let image = ImageInfo::new(id, source, "0123456789abcdef".repeat(4), IMAGE);
-    Report::new(image, model, options, detections).to_json()
+    Report::new(image, model, options, None, detections)
 }
 
 fn detections() -> Vec<Detection> {

@@ -1,0 +1,15 @@
+//! The same detections as files that other tools open. docs/outputs.md says which.
+
+pub mod coco;
+mod labelme;
+mod polygons;
+mod rasters;
+mod yolo;
+
+pub use labelme::labelme;
+pub use polygons::{Polygon, outlines, polygons};
+pub use rasters::{cutout, instance_map, mask_picture};
+pub use yolo::{yolo, yolo_names};
+
+/// How far polygons may leave a mask unless the user says otherwise, in pixels.
+pub const DEFAULT_TOLERANCE: f64 = 1.0;
