@@ -21,3 +21,19 @@ pub struct Detection {
     /// cell.
     pub mask: Mask,
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// An object of a mask, for tests that do not look at its box.
+    pub(crate) fn found(label: &str, score: f32, mask: Mask) -> Detection {
+        Detection {
+            category_id: 1,
+            label: label.into(),
+            score,
+            bbox: BBox::new(0.0, 0.0, 1.0, 1.0),
+            mask,
+        }
+    }
+}

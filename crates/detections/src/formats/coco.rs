@@ -79,7 +79,7 @@ fn coordinates(entry: &Entry, tolerance: f64) -> Polygons {
         let numbers = polygon.into_iter().flat_map(|(x, y)| [x, y]);
         numbers.map(number).collect()
     };
-    let polygons = polygons(&entry.mask(), tolerance);
+    let polygons = polygons(&entry.checked_mask(), tolerance);
     polygons.into_iter().map(flat).collect()
 }
 

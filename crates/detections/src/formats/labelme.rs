@@ -1,10 +1,7 @@
 //! What LabelMe opens and edits.
 
-use std::io::Cursor;
-
 use data_encoding::BASE64;
-use image::codecs::png::PngEncoder;
-use image::{ExtendedColorType, ImageEncoder};
+use image::{ExtendedColorType, ImageResult};
 use serde::Serialize;
 
 use super::polygons::outlines;
@@ -13,6 +10,7 @@ use crate::contour::Contour;
 use crate::detection::Detection;
 use crate::geometry::Size;
 use crate::mask::Mask;
+use crate::png::encode;
 use crate::report::line;
 
 /// The version of LabelMe's format that this is: masks as shapes came with 5.3.
@@ -52,33 +50,54 @@ struct Shape<'a> {
 /// An object in one piece without holes is a polygon, whose corners leave it by `tolerance` pixels
 /// at most; any other is a mask, which LabelMe edits with a brush. What has no pixels is left out.
 /// The score stands in the description.
-pub fn labelme(detections: &[Detection], image: Size, image_path: &str, tolerance: f64) -> String {
-    let shapes = detections.iter().filter_map(|detection| {
+///
+/// # Errors
+///
+/// When a mask cannot be encoded.
+pub fn labelme(
+    detections: &[Detection],
+    image: Size,
+    image_path: &str,
+    tolerance: f64,
+) -> ImageResult<String> {
+    let shapes = detections.iter();
+    let shapes = shapes.filter_map(|detection| Shape::new(detection, tolerance).transpose());
+    let file = File {
+        version: VERSION,
+        flags: Empty {},
+        shapes: shapes.collect::<ImageResult<_>>()?,
+        image_path,
+        image_data: (),
+        image_height: image.height,
+        image_width: image.width,
+    };
+    Ok(line(&file) + "\n")
+}
+
+impl<'a> Shape<'a> {
+    /// The shape of an object; none when it has no pixels.
+    fn new(detection: &'a Detection, tolerance: f64) -> ImageResult<Option<Self>> {
         let mask = &detection.mask;
-        let (left, top, size) = extent(mask)?;
-        let contours = Contour::of(mask);
-        let outlines = if contours.len() == 1 {
+        let Some((left, top, size)) = extent(mask) else {
+            return Ok(None);
+        };
+        let outlines = if Contour::of(mask).len() == 1 {
             outlines(mask, tolerance)
         } else {
             Vec::new()
         };
-        let polygon = outlines
-            .into_iter()
-            .next()
-            .filter(|polygon| polygon.len() >= 3);
+        let polygon = outlines.into_iter().find(|polygon| polygon.len() >= 3);
         let (shape_type, points, png) = match polygon {
             Some(polygon) => ("polygon", polygon, None),
             None => {
-                let [left, top] = [left, top].map(|side| side as f64);
-                let (right, bottom) = (
-                    left + size.width as f64 - 1.0,
-                    top + size.height as f64 - 1.0,
-                );
-                let corners = vec![(left, top), (right, bottom)];
-                ("mask", corners, Some(BASE64.encode(&cropped(mask)?)))
+                let corner = |x: usize, y: usize| (x as f64, y as f64);
+                let (right, bottom) = (left + size.width - 1, top + size.height - 1);
+                let corners = vec![corner(left, top), corner(right, bottom)];
+                let png = cropped(mask, left, top, size)?;
+                ("mask", corners, Some(BASE64.encode(&png)))
             }
         };
-        Some(Shape {
+        Ok(Some(Self {
             label: &detection.label,
             points,
             group_id: (),
@@ -86,34 +105,16 @@ pub fn labelme(detections: &[Detection], image: Size, image_path: &str, toleranc
             shape_type,
             flags: Empty {},
             mask: png,
-        })
-    });
-    let file = File {
-        version: VERSION,
-        flags: Empty {},
-        shapes: shapes.collect(),
-        image_path,
-        image_data: (),
-        image_height: image.height,
-        image_width: image.width,
-    };
-    line(&file) + "\n"
+        }))
+    }
 }
 
-/// The smallest rectangle around a mask as a PNG of 0 and 1, as labelme's `img_arr_to_b64` makes of
-/// an array; none for an empty mask.
-fn cropped(mask: &Mask) -> Option<Vec<u8>> {
-    let (left, top, size) = extent(mask)?;
+/// A rectangle of a mask as a PNG of 0 and 1, as labelme's `img_arr_to_b64` makes of an array.
+fn cropped(mask: &Mask, left: usize, top: usize, size: Size) -> ImageResult<Vec<u8>> {
     let bits = (0..size.area())
         .map(|i| u8::from(mask.contains(left + i % size.width, top + i / size.width)));
     let bits: Vec<u8> = bits.collect();
-    let mut bytes = Cursor::new(Vec::new());
-    let encoder = PngEncoder::new(&mut bytes);
-    let (width, height) = (size.width as u32, size.height as u32);
-    encoder
-        .write_image(&bits, width, height, ExtendedColorType::L8)
-        .ok()?;
-    Some(bytes.into_inner())
+    encode(&bits, size, ExtendedColorType::L8, None)
 }
 
 #[cfg(test)]
@@ -121,33 +122,24 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::geometry::BBox;
+    use crate::detection::tests::found;
     use crate::mask::tests::drawn;
 
     const IMAGE: Size = Size::new(9, 14);
 
-    fn labelled(label: &str, mask: Mask) -> Detection {
-        Detection {
-            category_id: 1,
-            label: label.into(),
-            score: 0.5,
-            bbox: BBox::new(0.0, 0.0, 1.0, 1.0),
-            mask,
-        }
-    }
-
     #[test]
     fn one_piece_is_a_polygon_and_anything_else_a_mask() {
-        let square = labelled("a \"dog\"", drawn(IMAGE, 2, 1, &["###", "###", "###"]));
-        let ring = labelled("ring", drawn(IMAGE, 8, 4, &["###", "#.#", "###"]));
-        let pixel = labelled("pixel", drawn(IMAGE, 13, 8, &["#"]));
-        let empty = labelled("empty", Mask::empty(IMAGE));
+        let square = found("a \"dog\"", 0.5, drawn(IMAGE, 2, 1, &["###", "###", "###"]));
+        let ring = found("ring", 0.5, drawn(IMAGE, 8, 4, &["###", "#.#", "###"]));
+        let pixel = found("pixel", 0.5, drawn(IMAGE, 13, 8, &["#"]));
+        let empty = found("empty", 0.5, Mask::empty(IMAGE));
         let text = labelme(
             &[square, ring, pixel, empty],
             IMAGE,
             "../p \u{202e}.jpg",
             0.0,
-        );
+        )
+        .unwrap();
         let read: Value = serde_json::from_str(&text).unwrap();
         assert_eq!(read["imagePath"], "../p \u{202e}.jpg");
         assert_eq!(

@@ -1,4 +1,5 @@
-//! The same detections as files that other tools open. docs/outputs.md says which.
+//! The same detections as files that other tools open: pictures of masks, COCO's polygons, results
+//! and data sets, LabelMe's shapes, and what Ultralytics trains on.
 
 pub mod coco;
 mod labelme;

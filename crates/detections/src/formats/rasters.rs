@@ -1,13 +1,11 @@
 //! Masks as pictures, and objects cut out of a photo.
 
-use std::io::Cursor;
-
-use image::codecs::png::{CompressionType, FilterType, PngEncoder};
-use image::{ExtendedColorType, ImageEncoder, ImageError, ImageResult, RgbImage};
+use image::{ExtendedColorType, ImageResult, RgbImage};
 
 use crate::detection::Detection;
 use crate::geometry::Size;
 use crate::mask::Mask;
+use crate::png::encode;
 
 /// A mask as an 8-bit grey PNG of the size of its image: 255 on the object, 0 elsewhere.
 ///
@@ -88,43 +86,15 @@ fn for_each(mask: &Mask, mut act: impl FnMut(usize, usize)) {
     }
 }
 
-/// Pixels as a PNG; the same pixels, the same bytes.
-pub(super) fn encode(
-    pixels: &[u8],
-    size: Size,
-    color: ExtendedColorType,
-    icc_profile: Option<&[u8]>,
-) -> ImageResult<Vec<u8>> {
-    let mut bytes = Cursor::new(Vec::new());
-    let (compression, filter) = (CompressionType::Fast, FilterType::Adaptive);
-    let mut encoder = PngEncoder::new_with_quality(&mut bytes, compression, filter);
-    if let Some(profile) = icc_profile {
-        let set = encoder.set_icc_profile(profile.to_vec());
-        set.map_err(ImageError::Unsupported)?;
-    }
-    encoder.write_image(pixels, size.width as u32, size.height as u32, color)?;
-    Ok(bytes.into_inner())
-}
-
 #[cfg(test)]
 mod tests {
     use image::{DynamicImage, Rgb};
 
     use super::*;
-    use crate::geometry::BBox;
+    use crate::detection::tests::found;
     use crate::mask::tests::drawn;
 
     const IMAGE: Size = Size::new(5, 7);
-
-    fn detection(score: f32, mask: Mask) -> Detection {
-        Detection {
-            category_id: 1,
-            label: "dog".into(),
-            score,
-            bbox: BBox::new(0.0, 0.0, 1.0, 1.0),
-            mask,
-        }
-    }
 
     fn read(png: &[u8]) -> DynamicImage {
         image::load_from_memory(png).unwrap()
@@ -149,9 +119,9 @@ mod tests {
 
     #[test]
     fn the_surer_object_has_the_shared_pixels() {
-        let first = detection(0.6, drawn(IMAGE, 0, 0, &["###"]));
-        let second = detection(0.9, drawn(IMAGE, 2, 0, &["##", "##"]));
-        let third = detection(0.6, drawn(IMAGE, 0, 0, &["#", "#"]));
+        let first = found("dog", 0.6, drawn(IMAGE, 0, 0, &["###"]));
+        let second = found("dog", 0.9, drawn(IMAGE, 2, 0, &["##", "##"]));
+        let third = found("dog", 0.6, drawn(IMAGE, 0, 0, &["#", "#"]));
         let png = instance_map(&[first, second, third], IMAGE).unwrap();
         let DynamicImage::ImageLuma16(map) = read(&png) else {
             panic!("it is grey in 16 bits");

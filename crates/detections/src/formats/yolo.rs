@@ -93,34 +93,24 @@ fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::geometry::BBox;
+    use crate::detection::tests::found;
     use crate::mask::Mask;
     use crate::mask::tests::drawn;
 
     const IMAGE: Size = Size::new(4, 8);
 
-    fn labelled(label: &str, mask: Mask) -> Detection {
-        Detection {
-            category_id: 1,
-            label: label.into(),
-            score: 0.5,
-            bbox: BBox::new(0.0, 0.0, 1.0, 1.0),
-            mask,
-        }
-    }
-
     #[test]
     fn a_line_has_the_class_and_fractions_of_the_sides() {
         let labels = ["cat", "dog"].map(str::to_owned);
-        let found = [
-            labelled("dog", drawn(IMAGE, 1, 1, &["###", "###"])),
-            labelled("bird", drawn(IMAGE, 1, 1, &["###", "###"])),
-            labelled("cat", Mask::empty(IMAGE)),
-            labelled("cat", drawn(IMAGE, 0, 0, &["#"])),
+        let objects = [
+            found("dog", 0.5, drawn(IMAGE, 1, 1, &["###", "###"])),
+            found("bird", 0.5, drawn(IMAGE, 1, 1, &["###", "###"])),
+            found("cat", 0.5, Mask::empty(IMAGE)),
+            found("cat", 0.5, drawn(IMAGE, 0, 0, &["#"])),
         ];
         let expected = "1 0.187500 0.375000 0.437500 0.375000 0.437500 0.625000 0.187500 0.625000\n\
                         0 0.062500 0.125000 0.062500 0.125000 0.062500 0.125000\n";
-        assert_eq!(yolo(&found, IMAGE, &labels, 0.0), expected);
+        assert_eq!(yolo(&objects, IMAGE, &labels, 0.0), expected);
     }
 
     #[test]

@@ -13,16 +13,16 @@ use crate::detection::Detection;
 use crate::geometry::{BBox, Size};
 use crate::mask::Mask;
 use crate::options::SegmentOptions;
-use crate::rle::Rle;
+use crate::rle::{Rle, RleError};
 
 /// Name of the format, also the `$id` of its JSON Schema. Readers should accept fields that they do
 /// not know: the number changes only when a field goes away or changes its meaning.
 const SCHEMA: &str = "urn:maskrcnn:detections:2";
 
 /// What was found in one image, by which model, with which options: the content of the JSON file.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Report {
-    schema: String,
+    schema: &'static str,
     image: ImageInfo,
     model: ModelInfo,
     options: Options,
@@ -181,7 +181,7 @@ impl Report {
             digest: digest.map(str::to_owned),
         };
         Self {
-            schema: SCHEMA.to_owned(),
+            schema: SCHEMA,
             image,
             model,
             options,
@@ -249,17 +249,25 @@ impl Entry {
             label: self.label.as_str().into(),
             score: self.score,
             bbox: BBox::new(x as f32, y as f32, (x + width) as f32, (y + height) as f32),
-            mask: self.mask(),
+            mask: self.checked_mask(),
         }
     }
 
-    /// The mask; an empty one where the run lengths are none, which a report that was made or read
-    /// here has not.
-    pub fn mask(&self) -> Mask {
+    /// The mask.
+    ///
+    /// # Errors
+    ///
+    /// When the run lengths are none, which those of a [`Report`]'s entries are not.
+    pub fn mask(&self) -> Result<Mask, RleError> {
         let [height, width] = self.segmentation.size;
-        let size = Size::new(height, width);
-        Rle::from_compressed(size, &self.segmentation.counts)
-            .map_or_else(|_| Mask::empty(size), |rle| rle.to_mask())
+        let rle = Rle::from_compressed(Size::new(height, width), &self.segmentation.counts)?;
+        Ok(rle.to_mask())
+    }
+
+    /// The mask of an entry that stands in a report.
+    pub(crate) fn checked_mask(&self) -> Mask {
+        self.mask()
+            .expect("a report's masks are made of masks, or were checked when it was read")
     }
 
     fn new(detection: &Detection, id: usize, image_id: u64) -> Self {

@@ -1,6 +1,8 @@
 //! Reports read back: strict in what they need, and tolerant of fields that they do not know.
 
-use super::{Report, SCHEMA};
+use serde::Deserialize;
+
+use super::{Entry, ImageInfo, ModelInfo, Options, Report, SCHEMA};
 use crate::geometry::Size;
 use crate::rle::{Rle, RleError};
 
@@ -47,6 +49,16 @@ pub enum ReportError {
 /// The largest image of which a report is read, in pixels: what `--max-megapixels` allows.
 const MAX_PIXELS: u64 = 4_294_000_000;
 
+/// A [`Report`] of which nothing is checked yet.
+#[derive(Deserialize)]
+struct Document {
+    schema: String,
+    image: ImageInfo,
+    model: ModelInfo,
+    options: Options,
+    detections: Vec<Entry>,
+}
+
 impl Report {
     /// The report that [`to_json`](Self::to_json) or [`to_json_line`](Self::to_json_line) wrote.
     ///
@@ -54,11 +66,24 @@ impl Report {
     ///
     /// When it is none, or says something that cannot be.
     pub fn from_json(text: &[u8]) -> Result<Self, ReportError> {
-        let report: Self = serde_json::from_slice(text)?;
-        if report.schema != SCHEMA {
-            let found = report.schema.chars().take(100).collect::<String>();
+        let Document {
+            schema,
+            image,
+            model,
+            options,
+            detections,
+        } = serde_json::from_slice(text)?;
+        if schema != SCHEMA {
+            let found = schema.chars().take(100).collect::<String>();
             return Err(ReportError::Schema(found.escape_debug().to_string()));
         }
+        let report = Self {
+            schema: SCHEMA,
+            image,
+            model,
+            options,
+            detections,
+        };
         report.check()?;
         Ok(report)
     }
